@@ -1,0 +1,167 @@
+"""How an adapter speaks to a platform without doing any I/O.
+
+An adapter's read is a generator. It yields three things:
+
+- `Request`: the driver sends it and sends the `Response` back in;
+- `Rows`: records of one page, handed on to whoever asked (nothing is collected here, so a
+  read of a million rows needs the memory of one page);
+- `Pause`: the driver waits that long (an asynchronous report that is not ready yet).
+
+It ends with `return Complete(...)`, the verdict, or raises: there is no third way and no
+bare list. The driver (`transport.py`) owns sockets, retries, rate limits and the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+
+from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.records import (
+    AccountInfo,
+    ChangeHint,
+    Complete,
+    DailyMetrics,
+    DateRange,
+    DayTotals,
+    Entity,
+    Level,
+    Platform,
+)
+from adsync_dagster.settlement import SettlementRules
+
+Record = Entity | DailyMetrics | DayTotals | AccountInfo | ChangeHint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP exchange, relative to the platform's base URL. It never holds a credential."""
+
+    method: str
+    #: Begins with a slash; joined to the base URL by the transport.
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    #: Form fields of a POST; None for a GET.
+    form: Mapping[str, str] | None = None
+    #: JSON body of a POST; None otherwise.
+    json: Any = None
+    #: What is being read, in words for logs and errors ("ads of account act_1").
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What came back: status, headers with lower-case names, the decoded body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; IncompleteRead when it is none (NaN and cut bodies included)."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise IncompleteRead(
+                f"the platform answered HTTP {self.status} with a body that is not JSON"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The records of one page, in the order of the wire."""
+
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait before the next request."""
+
+    seconds: float
+    reason: str
+
+
+Step = Request | Rows | Pause
+#: A read: yields steps, is sent the Response of each Request (None otherwise), returns the verdict.
+Read = Generator[Step, Response | None, Complete]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A platform credential in memory. Its values show in no repr, str, log or pickle."""
+
+    values: Mapping[str, str] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return "Credential(***)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a credential is never pickled")
+
+
+class PlatformAdapter(Protocol):
+    """What every platform module offers. Account ids are as in `ad_accounts`.
+
+    `started_at` is the instant the read starts; it comes back in the verdict.
+    Every listing asks for every status the platform will list. Errors follow errors.py.
+    """
+
+    @property
+    def key(self) -> Platform: ...
+
+    @property
+    def rules(self) -> SettlementRules: ...
+
+    def headers(self, credential: Credential) -> Mapping[str, str]:
+        """The headers that authenticate a request. The only place a token is revealed."""
+
+    def check(self, response: Response) -> None:
+        """Return when the answer is a success, else raise the family the answer belongs to."""
+
+    def usage_wait_seconds(self, response: Response) -> float:
+        """How long the platform's usage headers ask us to hold off; 0 when they do not."""
+
+    def normalise_account_id(self, text: str) -> str:
+        """The account id in the platform's canonical spelling; UsageError when malformed."""
+
+    def read_accounts(self, started_at: datetime) -> Read:
+        """Rows of AccountInfo: the accounts the credential can see."""
+
+    def read_account(self, account_id: str, started_at: datetime) -> Read:
+        """Rows of exactly one AccountInfo."""
+
+    def list_entities(self, account_id: str, level: Level, started_at: datetime) -> Read:
+        """Rows of Entity: every entity of a level that the platform lists at all."""
+
+    def lookup_entities(
+        self, account_id: str, level: Level, ids: Sequence[str], started_at: datetime
+    ) -> Read:
+        """Rows of Entity by id, deleted ones included; ids nobody knows in `missing_ids`."""
+
+    def report(self, account_id: str, level: Level, days: DateRange, started_at: datetime) -> Read:
+        """Rows of DailyMetrics of every entity the account-wide report shows."""
+
+    def report_totals(self, account_id: str, days: DateRange, started_at: datetime) -> Read:
+        """Rows of DayTotals; a day with no activity at all has no row."""
+
+    def report_entities(
+        self,
+        account_id: str,
+        level: Level,
+        ids: Sequence[str],
+        days: DateRange,
+        started_at: datetime,
+    ) -> Read:
+        """Rows of DailyMetrics read by id, for entities that account-wide reports may hide."""
+
+    def read_change_history(
+        self, account_id: str, since: datetime, until: datetime, started_at: datetime
+    ) -> Read:
+        """Rows of ChangeHint, oldest or newest first; duplicates are possible."""
