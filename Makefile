@@ -1,0 +1,49 @@
+# The front door. Needs python3 (3.11 to 3.14, with venv), make and a POSIX shell; everything
+# else is installed into .venv from uv.lock. No target uses an absolute path, so a checkout
+# path with spaces works.
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test test-fast lint format benchmark wheel clean
+
+TEST_WORKERS ?= 2
+ARGS ?=
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: ## install everything, tests and lint included, into .venv
+	@scripts/install.sh dev
+
+demo: ## show a whole story on this machine: simulator, Postgres, Dagster (make demo ARGS=--ui opens the UI)
+	@scripts/install.sh runtime
+	@.venv/bin/adsync demo $(ARGS)
+
+dev: ## start Dagster's UI and daemon on this machine
+	@scripts/install.sh runtime
+	@.venv/bin/adsync dev $(ARGS)
+
+test: install ## run every test (one file: make test ARGS=tests/unit/test_cli.py)
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+
+test-fast: install ## run the tests that take less than ten seconds each
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+
+lint: install ## check style, types, the import contract and the SQL
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+format: install ## let ruff rewrite the code
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+benchmark: install ## measure throughput on this machine
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+wheel: install ## build the wheel into dist/
+	@.venv/bin/uv build --quiet --wheel --out-dir dist
+
+clean: ## remove .venv, caches and dist (never .adsync: that is data)
+	@rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
