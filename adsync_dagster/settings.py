@@ -18,7 +18,7 @@ from adsync_dagster.records import Platform
 
 #: Every environment variable this project reads, with one line for a person.
 VARIABLES: dict[str, str] = {
-    "ADSYNC_DATABASE_URL": "Warehouse URL (postgresql://...); unset: embedded Postgres under ADSYNC_HOME",
+    "ADSYNC_DATABASE_URL": "Warehouse URL (postgresql://...); unset: the embedded Postgres",
     "ADSYNC_HOME": "Folder for embedded Postgres, keys and Dagster's home; default .adsync",
     "ADSYNC_FACEBOOK_BASE_URL": "Meta Graph API base URL, without version",
     "ADSYNC_TIKTOK_BASE_URL": "TikTok Business API base URL",
@@ -30,7 +30,7 @@ VARIABLES: dict[str, str] = {
     "ADSYNC_FACEBOOK_MARGIN_DAYS": "Days added before a day is sealed",
     "ADSYNC_HISTORY_DAYS": "Days of history a first sync reads",
     "ADSYNC_RECENT_DAYS": "Days every sync reads again",
-    "ADSYNC_TOKEN_KEY": "Base64 of 32 bytes that wraps stored credentials; unset: a key file in ADSYNC_HOME",
+    "ADSYNC_TOKEN_KEY": "Base64 of 32 bytes that wraps credentials; unset: a file in ADSYNC_HOME",
     "ADSYNC_TOKEN_KEY_PREVIOUS": "The key before the last rotation, still accepted for reading",
     "ADSYNC_NOW": "Virtual clock for tests and the demo: an ISO instant, or file:PATH holding one",
     "ADSYNC_ACCOUNTS_PER_RUN": "Accounts in one Dagster run",

@@ -1,0 +1,207 @@
+"""An account sync: the steps 0 to 4 in order, for one account, in one session.
+
+0 final syncs that are pending; 1 campaigns; 2 ad sets; 3 ads; the final syncs those steps
+caused; 4 metrics of every day that is due, reconciled and sealed. Each step commits its own
+work. A step that fails leaves the later ones to run where that can help, and the account's
+"last synced" mark where it was, so nothing that was missed is ever skipped over.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
+from adsync_dagster.records import AccountInfo, DateRange, Level
+from adsync_dagster.settlement import history_start
+from adsync_dagster.sync.entities import sync_entities
+from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
+from adsync_dagster.sync.final_sync import block_account_changes, run_pending
+from adsync_dagster.sync.metrics import read_metrics
+from adsync_dagster.sync.reports import (
+    ALL_STEPS,
+    ENTITY_STEPS,
+    AccountReport,
+    FinalSyncReport,
+    Step,
+    StepReport,
+)
+from adsync_dagster.warehouse import accounts, changes
+
+#: How long a sync waits for another worker on the same account.
+LOCK_WAIT_SECONDS = 900.0
+
+_ENTITY_STEPS = (
+    (Step.CAMPAIGNS, Level.CAMPAIGN, "1/4: Fetching campaigns"),
+    (Step.AD_SETS, Level.ADSET, "2/4: Fetching ad sets"),
+    (Step.ADS, Level.AD, "3/4: Fetching ads"),
+)
+
+
+def sync_account(
+    environment: Environment,
+    account_key: str,
+    steps: frozenset[Step] = ALL_STEPS,
+    *,
+    days: DateRange | None = None,
+    everything_open: bool = False,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    log: logging.Logger = logger,
+) -> AccountReport:
+    """Sync one account and say what happened.
+
+    `days` reads exactly that range of account-local days instead of what is due;
+    `everything_open` reads every open day. Retryable and Blocked errors are recorded on the
+    account and in the report; UsageError (unknown account) and Defects raise.
+    """
+    report = AccountReport(account_key=account_key)
+    try:
+        with account_context(
+            environment, account_key, lock_wait_seconds=lock_wait_seconds, log=log
+        ) as context:
+            _AccountSync(context, steps, report, days, everything_open=everything_open).run()
+            return report
+    except AccountBusy as error:
+        report.busy = True
+        report.fail(error)
+    except (Blocked, Retryable) as error:
+        report.fail(error)
+        if isinstance(error, Blocked):
+            block_account_changes(environment, account_key, error)
+        _record_failure(environment, account_key, error, report)
+    return report
+
+
+class _AccountSync:
+    """One account's run through its steps."""
+
+    def __init__(
+        self,
+        context: SyncContext,
+        steps: frozenset[Step],
+        report: AccountReport,
+        days: DateRange | None,
+        *,
+        everything_open: bool,
+    ) -> None:
+        self.context = context
+        self.steps = steps
+        self.report = report
+        self.days = days
+        self.everything_open = everything_open
+        self.final_syncs = FinalSyncReport(account_key=context.account.key)
+
+    def run(self) -> None:
+        """Run the chosen steps; a throttle or a block ends them early, a bad read does not."""
+        context = self.context
+        self._refresh_account()
+        if Step.FINAL_SYNCS in self.steps:
+            run_pending(context, self.final_syncs)
+        for step, level, words in _ENTITY_STEPS:
+            if step in self.steps:
+                self._run_step(step, level, words)
+        if Step.FINAL_SYNCS in self.steps and self.steps & ENTITY_STEPS:
+            run_pending(context, self.final_syncs)
+        if Step.METRICS in self.steps:
+            self._run_metrics()
+        self._close()
+
+    def _refresh_account(self) -> None:
+        """Name, currency, time zone and standing of the account, before anything is dated."""
+        context = self.context
+        records, _ = context.client.rows(
+            context.client.adapter.read_account(
+                context.account.platform_account_id, context.clock.now()
+            )
+        )
+        info = next((record for record in records if isinstance(record, AccountInfo)), None)
+        if info is None:
+            raise IncompleteRead(f"the platform did not describe {context.account.key}")
+        with context.session.transaction() as connection:
+            account = accounts.update_account_info(connection, context.account, info)
+            if account.history_start is None:
+                start = history_start(
+                    context.clock.now(), account.timezone, context.client.adapter.rules
+                )
+                account = accounts.set_history_start(connection, account, start)
+            accounts.clear_blocked(connection, account.id)
+            changes.unblock_account(connection, account.id)
+        self.context = replace(context, account=account)
+
+    def _run_step(self, step: Step, level: Level, words: str) -> None:
+        context = self.context
+        context.log.info("[sync] Step %s... (%s)", words, context.account.key)
+        try:
+            outcome = sync_entities(context, level)
+        except IncompleteRead as error:
+            self._step_failed(step, error)
+        else:
+            self.report.steps[step] = outcome
+            context.log.info(
+                "[sync] Step %s: %s", words.split(":", maxsplit=1)[0], _words(outcome.counts)
+            )
+
+    def _run_metrics(self) -> None:
+        context = self.context
+        context.log.info("[sync] Step 4/4: Fetching metrics... (%s)", context.account.key)
+        try:
+            outcome = read_metrics(context, days=self.days, everything_open=self.everything_open)
+        except IncompleteRead as error:
+            self._step_failed(Step.METRICS, error)
+        else:
+            self.report.steps[Step.METRICS] = outcome
+            context.log.info("[sync] Step 4/4: %s", _words(outcome.counts))
+
+    def _step_failed(self, step: Step, error: AdsyncError) -> None:
+        self.report.fail(error)
+        self.report.steps[step] = StepReport(note=f"failed: {error}")
+        self.context.log.warning(
+            "[sync] %s of %s failed: %s", step, self.context.account.key, error
+        )
+
+    def _close(self) -> None:
+        """Record the outcome; only a full, faultless sync moves the account's marks."""
+        context, report = self.context, self.report
+        connection = context.session.connection
+        if Step.FINAL_SYNCS in self.steps:
+            report.steps[Step.FINAL_SYNCS] = _final_sync_step(self.final_syncs)
+            if self.final_syncs.error is not None and report.error is None:
+                report.error = self.final_syncs.error
+                report.error_family = self.final_syncs.error_family
+        counts = changes.count_pending(connection, context.account.id)
+        report.pending, report.blocked = counts.pending, counts.blocked
+        if report.error is not None:
+            accounts.mark_sync_failed(connection, context.account.id, report.error)
+        elif self.steps == ALL_STEPS and self.days is None:
+            accounts.mark_synced(connection, context.account.id)
+
+
+def _record_failure(
+    environment: Environment, account_key: str, error: AdsyncError, report: AccountReport
+) -> None:
+    """Write on the account why its sync stopped; its sync mark stays where it was."""
+    with environment.database.connection() as connection:
+        account = accounts.get_account(connection, account_key)
+        if isinstance(error, Blocked):
+            accounts.set_blocked(connection, account.id, error.reason, str(error))
+        accounts.mark_sync_failed(connection, account.id, str(error))
+        counts = changes.count_pending(connection, account.id)
+        report.pending, report.blocked = counts.pending, counts.blocked
+
+
+def _final_sync_step(final: FinalSyncReport) -> StepReport:
+    return StepReport(
+        counts={
+            "entities": final.entities,
+            "metrics": final.metrics,
+            "done": final.done,
+            "failed": final.failed,
+            "blocked": final.blocked,
+            "pending": final.pending_after,
+        },
+        note=final.error or "",
+    )
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -1,0 +1,140 @@
+"""What a sync needs from outside: database, platform clients, clock, credentials.
+
+One `Environment` serves a process: Dagster's resource and the CLI build it from settings,
+tests build it with a virtual clock and the simulator's address. It opens nothing until asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from adsync_dagster.clock import Clock, clock_from_environment
+from adsync_dagster.errors import CredentialBlocked
+from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
+from adsync_dagster.platforms.registry import adapter_for
+from adsync_dagster.records import Account, Platform
+from adsync_dagster.settings import Settings
+from adsync_dagster.transport import PlatformClient, RateBudget
+from adsync_dagster.warehouse import accounts
+from adsync_dagster.warehouse.database import AccountSession, Database
+from adsync_dagster.warehouse.embedded import ensure_started
+from adsync_dagster.warehouse.migrations import require_current
+from adsync_dagster.warehouse.tokens import TokenVault
+
+logger = logging.getLogger("adsync_dagster.sync")
+
+
+class Environment:
+    """The shared, thread-safe surroundings of all syncs of one process."""
+
+    def __init__(
+        self, *, database: Database, clock: Clock, settings: Settings, vault: TokenVault
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.settings = settings
+        self.vault = vault
+        self._budgets: dict[str, RateBudget] = {}
+        self._adapters: dict[Platform, PlatformAdapter] = {}
+        self._guard = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: Settings | None = None) -> Environment:
+        """Build from the process environment; starts the embedded Postgres when it is used.
+
+        Raises UsageError when a setting, the database or its schema version is wrong.
+        """
+        settings = settings or Settings.from_environment()
+        clock = clock_from_environment()
+        url = settings.database_url or ensure_started(settings.home)
+        database = Database(url, clock)
+        try:
+            with database.connection() as connection:
+                require_current(connection)
+        except BaseException:
+            database.dispose()
+            raise
+        return cls(
+            database=database,
+            clock=clock,
+            settings=settings,
+            vault=TokenVault.from_settings(settings),
+        )
+
+    def adapter(self, platform: Platform) -> PlatformAdapter:
+        """The adapter of a platform; adapters hold no state and are shared by threads."""
+        with self._guard:
+            if platform not in self._adapters:
+                self._adapters[platform] = adapter_for(platform, self.settings)
+            return self._adapters[platform]
+
+    def client(self, account: Account) -> PlatformClient:
+        """A client with the account's credential; CredentialBlocked when there is none."""
+        with self.database.connection() as connection:
+            credential = self.vault.load(connection, account.platform, account.platform_account_id)
+        if credential is None:
+            raise CredentialBlocked(
+                f"{account.key} has no credential; store one with"
+                f" `adsync accounts add --platform {account.platform}"
+                f" --account {account.platform_account_id} --token-env NAME`"
+            )
+        return self.client_with(account.platform, credential, budget_key=account.key)
+
+    def client_with(
+        self, platform: Platform, credential: Credential, *, budget_key: str
+    ) -> PlatformClient:
+        """A client for a credential in hand; threads with the same key share a rate budget."""
+        with self._guard:
+            budget = self._budgets.setdefault(budget_key, RateBudget())
+        return PlatformClient(
+            self.adapter(platform),
+            self.settings.base_urls[platform],
+            credential,
+            self.clock,
+            budget=budget,
+        )
+
+    def close(self) -> None:
+        self.database.dispose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncContext:
+    """One account's sync: the session that holds its lock, its client, the clock."""
+
+    account: Account
+    session: AccountSession
+    client: PlatformClient
+    clock: Clock
+    log: logging.Logger = logger
+
+
+@contextmanager
+def account_context(
+    environment: Environment,
+    account_key: str,
+    *,
+    lock_wait_seconds: float,
+    log: logging.Logger = logger,
+) -> Iterator[SyncContext]:
+    """Hold the account's lock and its client for the length of the block.
+
+    Raises UsageError for an unknown account, AccountBusy when another worker keeps the lock,
+    CredentialBlocked when the credential is missing or cannot be decrypted.
+    """
+    with environment.database.connection() as connection:
+        account = accounts.get_account(connection, account_key)
+    with environment.database.account_session(
+        account.id, wait_seconds=lock_wait_seconds
+    ) as session:
+        client = environment.client(account)
+        try:
+            yield SyncContext(
+                account=account, session=session, client=client, clock=environment.clock, log=log
+            )
+        finally:
+            client.close()

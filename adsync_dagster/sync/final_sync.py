@@ -1,0 +1,270 @@
+"""Final syncs: read every open day of a stopped entity and its descendants, then mark done.
+
+Invariant: a change becomes done only in a transaction that also stores the complete reads,
+started after the change was claimed, of the last entities it still needed. Entities are read
+by id, because account-wide reports hide the deleted ones, in bounded batches, children
+before parents, so a parent's change is the last to be marked. Whatever fails leaves its
+changes pending with the error written on them; nothing is ever given up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from adsync_dagster.calendar import account_day
+from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, Retryable
+from adsync_dagster.records import LEVELS, Complete, DateRange, Level
+from adsync_dagster.settlement import first_open_day, history_start
+from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
+from adsync_dagster.sync.reports import FinalSyncReport
+from adsync_dagster.warehouse import account_days, accounts, changes, entities, metrics
+from adsync_dagster.warehouse.changes import (
+    PendingChange,
+    get_entities_needing_final_sync,
+    mark_final_sync_completed,
+)
+from adsync_dagster.warehouse.database import Connection
+from adsync_dagster.warehouse.staging import MetricsStage
+
+#: Entities per read and per transaction: one batch call of the platform, one short transaction.
+ENTITIES_PER_TRANSACTION = 50
+#: Changes claimed at once. More are claimed in the next round, so a mass pause stays bounded.
+CHANGES_PER_ROUND = 500
+ROUNDS_MAX = 10_000
+
+__all__ = [
+    "get_entities_needing_final_sync",
+    "mark_final_sync_completed",
+    "process_all_pending_final_syncs",
+    "process_final_sync_for_entity",
+    "run_pending",
+]
+
+Needed = tuple[Level, str]
+
+
+@dataclass(slots=True)
+class _Round:
+    """The claimed changes of one round and what each still needs."""
+
+    token: UUID
+    #: Every open day of the account, the range each entity is read for.
+    days: DateRange
+    needs: dict[UUID, set[Needed]] = field(default_factory=dict)
+
+    def finished_by(self, read: set[Needed]) -> list[UUID]:
+        """The changes that need nothing more once these entities are stored."""
+        return [log_id for log_id, needed in self.needs.items() if needed <= read]
+
+    def cover(self, read: set[Needed]) -> None:
+        """Strike stored entities off; changes that need nothing more leave the round."""
+        self.needs = {
+            log_id: needed - read for log_id, needed in self.needs.items() if not needed <= read
+        }
+
+    def drop(self, log_ids: Iterable[UUID]) -> None:
+        for log_id in log_ids:
+            self.needs.pop(log_id, None)
+
+
+def process_all_pending_final_syncs(
+    environment: Environment, account_key: str, *, log: logging.Logger = logger
+) -> FinalSyncReport:
+    """Run every due final sync of one account, in its own session.
+
+    Returns a report with `busy` when another worker holds the account. Retryable and Blocked
+    errors are kept on the pending rows and in the report; UsageError and Defects raise.
+    """
+    report = FinalSyncReport(account_key=account_key)
+    try:
+        with account_context(environment, account_key, lock_wait_seconds=0, log=log) as context:
+            return run_pending(context, report)
+    except AccountBusy as error:
+        report.busy = True
+        report.fail(error)
+    except Blocked as error:
+        block_account_changes(environment, account_key, error)
+        report.fail(error)
+    with environment.database.connection() as connection:
+        account = accounts.get_account(connection, account_key)
+        return _finish(connection, account.id, report)
+
+
+def block_account_changes(environment: Environment, account_key: str, error: Blocked) -> None:
+    """Write on every pending change of the account why it has to wait for a person."""
+    with environment.database.connection() as connection:
+        account = accounts.get_account(connection, account_key)
+        changes.block_account(connection, account.id, str(error), error.reason)
+
+
+def process_final_sync_for_entity(
+    context: SyncContext, level: Level, platform_entity_id: str
+) -> FinalSyncReport:
+    """Run the due final syncs of one entity only, within an open account session."""
+    report = FinalSyncReport(account_key=context.account.key)
+    token = uuid4()
+    with context.session.transaction() as connection:
+        claimed = changes.claim_pending(connection, context.account, token, limit=CHANGES_PER_ROUND)
+    mine = [
+        change
+        for change in claimed
+        if (change.level, change.platform_entity_id) == (level, platform_entity_id)
+    ]
+    _run_round(context, _plan(context, token, mine), report)
+    return _finish(context.session.connection, context.account.id, report)
+
+
+def run_pending(context: SyncContext, report: FinalSyncReport | None = None) -> FinalSyncReport:
+    """Run every due final sync of the context's account: step 0, and again after step 3."""
+    report = report or FinalSyncReport(account_key=context.account.key)
+    context.log.info(
+        "[sync] Step 0/4: Checking for entities needing final sync... (%s)", context.account.key
+    )
+    for _ in range(ROUNDS_MAX):
+        token = uuid4()
+        with context.session.transaction() as connection:
+            claimed = changes.claim_pending(
+                connection, context.account, token, limit=CHANGES_PER_ROUND
+            )
+        if not claimed:
+            break
+        if not _run_round(context, _plan(context, token, claimed), report):
+            break
+    _finish(context.session.connection, context.account.id, report)
+    context.log.info(
+        "[sync] Final sync complete: %d entities, %d metrics collected (%s: %d done, %d pending)",
+        report.entities,
+        report.metrics,
+        context.account.key,
+        report.done,
+        report.pending_after,
+    )
+    return report
+
+
+def open_range(context: SyncContext) -> DateRange:
+    """Every open day of the account up to its today: never a fixed look-back."""
+    account, rules = context.account, context.client.adapter.rules
+    now = context.clock.now()
+    start = account.history_start or history_start(now, account.timezone, rules)
+    today = account_day(now, account.timezone)
+    states = account_days.day_states(context.session.connection, account, since=start)
+    return DateRange(since=min(first_open_day(start, today, states), today), until=today)
+
+
+def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -> _Round:
+    round_ = _Round(token=token, days=open_range(context))
+    for change in claimed:
+        refs = entities.descendants(
+            context.session.connection, context.account, change.level, change.entity_id
+        )
+        needed = {(ref.level, ref.platform_id) for ref in refs}
+        needed.add((change.level, change.platform_entity_id))
+        round_.needs[change.log_id] = needed
+    return round_
+
+
+def _run_round(context: SyncContext, round_: _Round, report: FinalSyncReport) -> bool:
+    """Read and commit batch by batch; False when the round had to stop early."""
+    for level in reversed(LEVELS):
+        ids = sorted(
+            {key[1] for needed in round_.needs.values() for key in needed if key[0] == level}
+        )
+        for start in range(0, len(ids), ENTITIES_PER_TRANSACTION):
+            batch = ids[start : start + ENTITIES_PER_TRANSACTION]
+            try:
+                _read_and_commit(context, round_, level, batch, report)
+            except (Retryable, Blocked) as error:
+                _leave_pending(context, round_, list(round_.needs), error, report)
+                return False
+    return True
+
+
+def _read_and_commit(
+    context: SyncContext,
+    round_: _Round,
+    level: Level,
+    ids: Sequence[str],
+    report: FinalSyncReport,
+) -> None:
+    """The one transaction that stores the last metrics and marks the changes done."""
+    account, adapter = context.account, context.client.adapter
+    with MetricsStage(context.session.connection) as stage:
+        verdict = context.client.run(
+            adapter.report_entities(
+                account.platform_account_id, level, ids, round_.days, context.clock.now()
+            ),
+            stage.add,
+        )
+        read = {(level, platform_id) for platform_id in ids} - {
+            (level, platform_id) for platform_id in verdict.missing_ids
+        }
+        finished = round_.finished_by(read)
+        with context.session.transaction() as connection:
+            counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
+            done = changes.complete(connection, finished, round_.token)
+    round_.cover(read)
+    report.entities += len(read)
+    report.metrics += counts.inserted + counts.updated
+    report.done += done
+    if verdict.missing_ids:
+        _block_unreachable(context, round_, level, verdict, report)
+
+
+def _block_unreachable(
+    context: SyncContext, round_: _Round, level: Level, verdict: Complete, report: FinalSyncReport
+) -> None:
+    """Changes that need an object the platform no longer shows wait for a person."""
+    missing = {(level, platform_id) for platform_id in verdict.missing_ids}
+    stuck = [log_id for log_id, needed in round_.needs.items() if needed & missing]
+    error = _Unreachable(
+        f"{len(missing)} {level}(s) of {context.account.key} cannot be read by id"
+        f" (first: {min(verdict.missing_ids)}); check the credential's access to them"
+    )
+    _leave_pending(context, round_, stuck, error, report)
+    round_.drop(stuck)
+
+
+class _Unreachable(Blocked):
+    """The platform says the object does not exist for us; it may have been, so we keep asking."""
+
+    reason = "unreachable"
+
+
+def _leave_pending(
+    context: SyncContext,
+    round_: _Round,
+    log_ids: Sequence[UUID],
+    error: AdsyncError,
+    report: FinalSyncReport,
+) -> None:
+    if not log_ids:
+        return
+    reason = error.reason if isinstance(error, Blocked) else None
+    wait = error.retry_after_seconds if isinstance(error, Retryable) else None
+    with context.session.transaction() as connection:
+        changes.record_failure(
+            connection,
+            log_ids,
+            round_.token,
+            str(error),
+            blocked_reason=reason,
+            retry_after_seconds=wait,
+        )
+    report.fail(error)
+    report.failed += len(log_ids)
+    context.log.warning(
+        "[sync] Final sync left %d change(s) of %s pending: %s",
+        len(log_ids),
+        context.account.key,
+        error,
+    )
+
+
+def _finish(connection: Connection, account_id: UUID, report: FinalSyncReport) -> FinalSyncReport:
+    counts = changes.count_pending(connection, account_id)
+    report.pending_after, report.blocked = counts.pending, counts.blocked
+    return report

@@ -1,0 +1,197 @@
+"""Compare an account's children with its own totals, repair what can be repaired, name the rest.
+
+An account-wide report may hide deleted entities, leave a living one out, or be older than the
+totals beside it. So a day that does not add up is, in this order: compared with totals read
+again (numbers that move are not a loss), completed by reading by id what the report may have
+hidden, corrected to zero where the platform says twice that nothing is left and the totals
+agree, completed by asking every entity that was silent, and only then explained. What stays
+is kept as a residual with its class; a moving or unexplained day is never sealed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+from adsync_dagster.records import DateRange, DayTotals, Level
+from adsync_dagster.sync.environment import SyncContext
+from adsync_dagster.warehouse import account_days, entities, metrics
+from adsync_dagster.warehouse.account_days import Residual
+from adsync_dagster.warehouse.staging import MetricsStage
+
+#: Entities asked by id in one read.
+IDS_PER_READ = 50
+#: Silent entities asked by id at most; above it the day stays open as unexplained.
+SILENT_IDS_MAX = 2_000
+
+NEVER_SEEN = "never_seen_entity"
+MOVING = "moving"
+UNEXPLAINED = "unexplained"
+
+AbsentRow = tuple[str, date]
+
+
+def reconcile_level(
+    context: SyncContext, level: Level, piece: DateRange, absent: Collection[AbsentRow]
+) -> set[date]:
+    """Reconcile one level of a piece just merged; returns the days that must stay open.
+
+    `absent` are stored non-zero rows that the report did not show again.
+    """
+    residuals = _compare(context, level, piece)
+    if not residuals:
+        return set()
+    days, moved = _reread_totals(context, level, residuals)
+    residuals = _compare(context, level, days)
+    if residuals:
+        residuals = _complete_hidden(context, level, days, residuals, absent)
+    if residuals and not _explained_before(residuals):
+        residuals = _ask_the_silent(context, level, days)
+    return _classify(context, level, residuals, moved)
+
+
+def _compare(context: SyncContext, level: Level, days: DateRange) -> list[Residual]:
+    """Sum our rows per day against the totals; returns only the days that differ."""
+    with context.session.transaction() as connection:
+        return account_days.reconcile(connection, context.account, level, days)
+
+
+def _reread_totals(
+    context: SyncContext, level: Level, residuals: Sequence[Residual]
+) -> tuple[DateRange, set[date]]:
+    """Read the totals of the days apart once more; returns those days and the ones that moved."""
+    days = DateRange(
+        since=min(residual.date for residual in residuals),
+        until=max(residual.date for residual in residuals),
+    )
+    account, adapter = context.account, context.client.adapter
+    records, _ = context.client.rows(
+        adapter.report_totals(account.platform_account_id, days, context.clock.now())
+    )
+    fresh = {record.date: record for record in records if isinstance(record, DayTotals)}
+    with context.session.transaction() as connection:
+        changed = account_days.record_totals(connection, account, level, list(fresh.values()))
+    return days, set(changed)
+
+
+def _complete_hidden(
+    context: SyncContext,
+    level: Level,
+    days: DateRange,
+    residuals: Sequence[Residual],
+    absent: Collection[AbsentRow],
+) -> list[Residual]:
+    """Read by id what the report may hide, then prove zeros where rows are gone for good."""
+    apart = {residual.date for residual in residuals}
+    gone = {row for row in absent if row[1] in apart}
+    hidden = entities.hidden_candidates(
+        context.session.connection, context.account, level, days.since
+    )
+    still_gone = _read_by_id(context, level, sorted({*hidden, *(row[0] for row in gone)}), days)
+    residuals = _compare(context, level, days)
+    if residuals:
+        _prove_zeros(context, level, residuals, sorted(gone & still_gone))
+        residuals = _compare(context, level, days)
+    return residuals
+
+
+def _read_by_id(
+    context: SyncContext, level: Level, ids: Sequence[str], days: DateRange
+) -> set[AbsentRow]:
+    """Merge what the platform reports by id; returns stored rows it does not confirm."""
+    account, adapter = context.account, context.client.adapter
+    unconfirmed: set[AbsentRow] = set()
+    for start in range(0, len(ids), IDS_PER_READ):
+        batch = ids[start : start + IDS_PER_READ]
+        with MetricsStage(context.session.connection) as stage:
+            verdict = context.client.run(
+                adapter.report_entities(
+                    account.platform_account_id, level, batch, days, context.clock.now()
+                ),
+                stage.add,
+            )
+            with context.session.transaction() as connection:
+                metrics.merge_metrics(connection, account, level, verdict.read_started_at)
+            asked = set(batch) - verdict.missing_ids
+            absent = metrics.absent_rows(context.session.connection, account, level, days)
+            unconfirmed |= {row for row in absent if row[0] in asked}
+    return unconfirmed
+
+
+def _prove_zeros(
+    context: SyncContext, level: Level, residuals: Sequence[Residual], rows: Sequence[AbsentRow]
+) -> None:
+    """Set rows to zero that two reads no longer show, where the day then adds up exactly."""
+    for residual in residuals:
+        gone = [row for row in rows if row[1] == residual.date]
+        if not gone:
+            continue
+        day = DateRange(since=residual.date, until=residual.date)
+        try:
+            with context.session.transaction() as connection:
+                metrics.zero_rows(connection, context.account, level, gone, context.clock.now())
+                if account_days.reconcile(connection, context.account, level, day):
+                    raise _NotProven
+        except _NotProven:
+            context.log.warning(
+                "[sync] %s: %d %s row(s) of %s are gone from the reports, but the account's"
+                " total does not confirm it; they are kept",
+                context.account.key,
+                len(gone),
+                level,
+                residual.date,
+            )
+
+
+class _NotProven(Exception):
+    """Rolls back a zeroing that the account's total does not confirm."""
+
+
+def _explained_before(residuals: Sequence[Residual]) -> bool:
+    """Whether every day is apart by exactly what an earlier read already explained."""
+    return all(residual.residual_class == NEVER_SEEN for residual in residuals)
+
+
+def _ask_the_silent(context: SyncContext, level: Level, days: DateRange) -> list[Residual]:
+    """Ask by id every entity that could have delivered and had no row in the report."""
+    silent = entities.silent_ids(
+        context.session.connection, context.account, level, days, limit=SILENT_IDS_MAX + 1
+    )
+    if len(silent) > SILENT_IDS_MAX:
+        context.log.warning(
+            "[sync] %s: more than %d silent %ss between %s and %s; not asked one by one",
+            context.account.key,
+            SILENT_IDS_MAX,
+            level,
+            days.since,
+            days.until,
+        )
+        return _compare(context, level, days)
+    _read_by_id(context, level, silent, days)
+    return _compare(context, level, days)
+
+
+def _classify(
+    context: SyncContext, level: Level, residuals: Sequence[Residual], moved: set[date]
+) -> set[date]:
+    """Name each remaining residual; returns the days that must not be sealed."""
+    classes = {residual.date: _class_of(residual, moved) for residual in residuals}
+    if classes:
+        with context.session.transaction() as connection:
+            account_days.classify(connection, context.account, level, classes)
+    return {day for day, name in classes.items() if name != NEVER_SEEN}
+
+
+def _class_of(residual: Residual, moved: set[date]) -> str:
+    if residual.date in moved:
+        return MOVING
+    amounts = (
+        residual.spend,
+        residual.impressions,
+        residual.clicks,
+        residual.conversions,
+        residual.conversion_value,
+    )
+    # Children can only fall short of the total when one of them was never seen. Children
+    # above the total means a row of ours is wrong or stale, and a person should look.
+    return NEVER_SEEN if all(amount >= 0 for amount in amounts) else UNEXPLAINED
