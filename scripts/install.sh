@@ -74,7 +74,7 @@ choose_certificates() {
 install_with_pip() {
     echo "adsync: trying once more with pip and its configured index"
     .venv/bin/uv export --frozen --quiet --no-emit-project "$@" -o .venv/requirements.txt &&
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r .venv/requirements.txt &&
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r .venv/requirements.txt &&
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 }
 
