@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from adsync_dagster.calendar import account_day
-from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, Retryable
+from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
 from adsync_dagster.records import LEVELS, Complete, DateRange, Level
 from adsync_dagster.settlement import first_open_day, history_start
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
@@ -34,6 +34,8 @@ ENTITIES_PER_TRANSACTION = 50
 #: Changes claimed at once. More are claimed in the next round, so a mass pause stays bounded.
 CHANGES_PER_ROUND = 500
 ROUNDS_MAX = 10_000
+#: Entities of one round whose answers may be unusable before the platform itself is suspected.
+BAD_ENTITIES_MAX = 5
 
 __all__ = [
     "get_entities_needing_final_sync",
@@ -54,10 +56,15 @@ class _Round:
     #: Every open day of the account, the range each entity is read for.
     days: DateRange
     needs: dict[UUID, set[Needed]] = field(default_factory=dict)
+    bad_entities: int = 0
 
     def finished_by(self, read: set[Needed]) -> list[UUID]:
         """The changes that need nothing more once these entities are stored."""
         return [log_id for log_id, needed in self.needs.items() if needed <= read]
+
+    def needing(self, entities_: set[Needed]) -> list[UUID]:
+        """The changes that cannot be done without these entities."""
+        return [log_id for log_id, needed in self.needs.items() if needed & entities_]
 
     def cover(self, read: set[Needed]) -> None:
         """Strike stored entities off; changes that need nothing more leave the round."""
@@ -176,11 +183,34 @@ def _run_round(context: SyncContext, round_: _Round, report: FinalSyncReport) ->
         for start in range(0, len(ids), ENTITIES_PER_TRANSACTION):
             batch = ids[start : start + ENTITIES_PER_TRANSACTION]
             try:
-                _read_and_commit(context, round_, level, batch, report)
+                _read_in_halves(context, round_, level, batch, report)
             except (Retryable, Blocked) as error:
                 _leave_pending(context, round_, list(round_.needs), error, report)
                 return False
     return True
+
+
+def _read_in_halves(
+    context: SyncContext, round_: _Round, level: Level, ids: Sequence[str], report: FinalSyncReport
+) -> None:
+    """Read a batch; when its answer is unusable, halve it, so one bad entity stays alone.
+
+    Raises what ends the round: a throttle, a block, or too many bad entities in a row.
+    """
+    try:
+        _read_and_commit(context, round_, level, ids, report)
+    except IncompleteRead as error:
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            _read_in_halves(context, round_, level, ids[:middle], report)
+            _read_in_halves(context, round_, level, ids[middle:], report)
+            return
+        round_.bad_entities += 1
+        if round_.bad_entities >= BAD_ENTITIES_MAX:
+            raise
+        stuck = round_.needing({(level, ids[0])})
+        _leave_pending(context, round_, stuck, error, report)
+        round_.drop(stuck)
 
 
 def _read_and_commit(
@@ -219,7 +249,7 @@ def _block_unreachable(
 ) -> None:
     """Changes that need an object the platform no longer shows wait for a person."""
     missing = {(level, platform_id) for platform_id in verdict.missing_ids}
-    stuck = [log_id for log_id, needed in round_.needs.items() if needed & missing]
+    stuck = round_.needing(missing)
     error = _Unreachable(
         f"{len(missing)} {level}(s) of {context.account.key} cannot be read by id"
         f" (first: {min(verdict.missing_ids)}); check the credential's access to them"
