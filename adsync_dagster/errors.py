@@ -12,6 +12,7 @@ AdsyncError
 │   └── AccountBlocked      the platform closed, disabled or does not know the account
 ├── Defect               our own bug or a broken contract: crash, loudly
 └── UsageError           bad input from a person or the environment: say what to do
+    └── Unreachable      the database or its server does not answer at the given address
 
 Messages name the account or entity and what to do next. They never carry a URL with a
 query, a header, a response body or a token: Dagster stores every message for ever.
@@ -86,3 +87,7 @@ class UsageError(AdsyncError):
     """Bad input. The message is one line that says what to do."""
 
     family = "usage"
+
+
+class Unreachable(UsageError):
+    """The database does not answer where the settings say it is. The message says what to check."""

@@ -20,6 +20,7 @@ FAMILIES = {
     "AccountBlocked": "blocked",
     "Defect": "defect",
     "UsageError": "usage",
+    "Unreachable": "usage",
     "AdsyncError": "defect",
 }
 
