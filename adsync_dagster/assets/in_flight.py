@@ -1,0 +1,98 @@
+"""Which accounts a run is already on its way for, and which attempt at a window comes next.
+
+A run's status alone is no proof of life: when a whole host dies, its run stays STARTED. So a
+started run counts for ten minutes, and after that only while one of its accounts is locked in
+Postgres, which lets go of a lock when the holder dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from adsync_dagster.assets.windows import keys_of_run
+
+KIND_TAG = "adsync/kind"
+#: Names the window and the newest change in it; runs with the same value are attempts at it.
+BATCH_TAG = "adsync/batch"
+ATTEMPT_TAG = "adsync/attempt"
+
+IN_FLIGHT = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_BEGUN = {dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING}
+#: A started run is believed this long without a look at the locks.
+GRACE = timedelta(minutes=10)
+RUNS_MAX = 2000
+
+#: Waits between attempts that left no trace in the change log (a run that died at its start).
+BACKOFF_FIRST_SECONDS = 30
+BACKOFF_MAX_SECONDS = 900
+
+
+def accounts_in_flight(
+    instance: dg.DagsterInstance,
+    kinds: Collection[str],
+    keys: Sequence[str],
+    *,
+    locked: Collection[str],
+    now: datetime,
+) -> set[str]:
+    """The accounts that a queued, starting or living run of one of these kinds covers."""
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={KIND_TAG: sorted(kinds)}, statuses=IN_FLIGHT), limit=RUNS_MAX
+    )
+    covered: set[str] = set()
+    for record in records:
+        run_keys = keys_of_run(record.dagster_run.tags, keys)
+        if _lives(record, now) or not locked.isdisjoint(run_keys):
+            covered.update(run_keys)
+    return covered
+
+
+def kind_in_flight(instance: dg.DagsterInstance, kind: str) -> bool:
+    """Whether any run of this kind is queued, starting or running."""
+    runs = dg.RunsFilter(tags={KIND_TAG: kind}, statuses=IN_FLIGHT)
+    return instance.get_runs_count(runs) > 0
+
+
+def _lives(record: dg.RunRecord, now: datetime) -> bool:
+    if record.dagster_run.status not in _BEGUN:
+        return True
+    started = record.start_time
+    return started is None or now - datetime.fromtimestamp(started, tz=UTC) < GRACE
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A finished attempt at a batch."""
+
+    number: int
+    ended_at: datetime
+
+    @property
+    def not_before(self) -> datetime:
+        """When the next attempt may be asked for: the wait doubles up to fifteen minutes."""
+        doublings = min(self.number - 1, 10)
+        seconds = min(BACKOFF_FIRST_SECONDS * 2**doublings, BACKOFF_MAX_SECONDS)
+        return self.ended_at + timedelta(seconds=seconds)
+
+
+def last_attempt(instance: dg.DagsterInstance, batch: str) -> Attempt | None:
+    """The latest run asked for this batch, None when there was none."""
+    records = instance.get_run_records(dg.RunsFilter(tags={BATCH_TAG: batch}), limit=1)
+    if not records:
+        return None
+    record = records[0]
+    ended = record.end_time or record.update_timestamp.replace(tzinfo=UTC).timestamp()
+    return Attempt(
+        number=int(record.dagster_run.tags.get(ATTEMPT_TAG, "1")),
+        ended_at=datetime.fromtimestamp(ended, tz=UTC),
+    )
