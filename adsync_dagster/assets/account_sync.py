@@ -1,0 +1,258 @@
+"""The account sync: one step that syncs a window of ad accounts, a thread per account.
+
+The graph draws how data flows; the order of the steps 0 to 4 is code in `sync.account_sync`,
+because final syncs must run before the lists that would otherwise move the account on. One
+bad account fails only its own partition: each account is synced on its own, and only those
+whose step succeeded get a materialization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+from pydantic import Field
+
+from adsync_dagster.assets.account_asset import AccountAsset, AccountFacts
+from adsync_dagster.assets.ad_sets import AD_SETS
+from adsync_dagster.assets.ads import ADS
+from adsync_dagster.assets.campaigns import CAMPAIGNS
+from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
+from adsync_dagster.assets.metrics import METRICS
+from adsync_dagster.errors import AdsyncError
+from adsync_dagster.records import Account, DateRange
+from adsync_dagster.settings import Settings
+from adsync_dagster.sync.account_sync import sync_account
+from adsync_dagster.sync.environment import Environment, logger
+from adsync_dagster.sync.reports import AccountReport, Step
+from adsync_dagster.warehouse import accounts, checks
+
+#: In the order of the steps 0 to 4.
+ACCOUNT_ASSETS: tuple[AccountAsset, ...] = (FINAL_SYNC_COMPLETION, CAMPAIGNS, AD_SETS, ADS, METRICS)
+
+#: A run of final syncs only does not queue up behind a sync that will do them anyway.
+FINAL_SYNC_LOCK_WAIT_SECONDS = 20.0
+SYNC_LOCK_WAIT_SECONDS = 900.0
+
+
+class AccountSyncConfig(dg.Config):
+    """What a person may choose in the launchpad. The defaults are what the schedules run."""
+
+    date_from: str | None = Field(
+        default=None,
+        max_length=10,
+        description=(
+            "First account-local day of metrics to read (YYYY-MM-DD). Give both dates to read"
+            " exactly that range; leave both empty to read every day that is due."
+        ),
+    )
+    date_until: str | None = Field(
+        default=None,
+        max_length=10,
+        description="Last account-local day of metrics to read (YYYY-MM-DD), included.",
+    )
+    everything_open: bool = Field(
+        default=False,
+        description="Read every open day again, and seal what may be.",
+    )
+
+    def days(self) -> DateRange | None:
+        """The chosen range, None for what is due; a Failure that is not retried when malformed."""
+        if not self.date_from and not self.date_until:
+            return None
+        if self.everything_open:
+            raise _refusal("choose either dates or everything_open, not both")
+        try:
+            return DateRange(
+                since=date.fromisoformat(self.date_from or ""),
+                until=date.fromisoformat(self.date_until or ""),
+            )
+        except ValueError:
+            raise _refusal(
+                "give both date_from and date_until as YYYY-MM-DD, the earlier one first"
+            ) from None
+
+
+def _refusal(message: str) -> dg.Failure:
+    return dg.Failure(description=message, allow_retries=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPlan:
+    """What a run was asked to do with each account of its window."""
+
+    assets: tuple[AccountAsset, ...]
+    days: DateRange | None
+    everything_open: bool
+    threads: int
+
+    @property
+    def steps(self) -> frozenset[Step]:
+        return frozenset(asset.step for asset in self.assets)
+
+    @property
+    def only_final_syncs(self) -> bool:
+        return self.steps == {Step.FINAL_SYNCS}
+
+
+def build_account_sync(settings: Settings) -> dg.AssetsDefinition:
+    """The multi-asset, with the window size of a backfill taken from the settings."""
+
+    @dg.multi_asset(
+        name="account_sync",
+        specs=[asset.spec for asset in ACCOUNT_ASSETS],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(settings.accounts_per_run),
+        op_tags={"adsync/unit": "window of ad accounts"},
+    )
+    def account_sync(
+        context: dg.AssetExecutionContext,
+        config: AccountSyncConfig,
+        adsync: dg.ResourceParam[Environment],
+    ) -> None:
+        """Sync every account of the window: final syncs, campaigns, ad sets, ads, metrics."""
+        plan = WindowPlan(
+            assets=tuple(a for a in ACCOUNT_ASSETS if a.key in context.selected_asset_keys),
+            days=config.days(),
+            everything_open=config.everything_open,
+            threads=adsync.settings.account_threads,
+        )
+        run_window(context, adsync, list(context.partition_keys), plan)
+
+    return account_sync
+
+
+def run_window(
+    context: dg.AssetExecutionContext,
+    environment: Environment,
+    keys: Sequence[str],
+    plan: WindowPlan,
+) -> None:
+    """Sync the accounts, log a materialization per finished asset, fail if any account did."""
+    with environment.database.connection() as connection:
+        active = {account.key: account for account in accounts.list_accounts(connection)}
+    chosen = [key for key in keys if key in active]
+    if gone := len(keys) - len(chosen):
+        context.log.warning(f"{gone} account(s) of this run are not active and were left alone")
+    failed: list[AccountReport] = []
+    skipped = 0
+    for report in _reports(environment, chosen, plan):
+        _log_materializations(context, environment, active[report.account_key], report, plan)
+        if report.busy and plan.only_final_syncs:
+            skipped += 1  # Whoever holds the account runs its final syncs, or the sensor asks again
+        elif report.error is not None:
+            failed.append(report)
+    done = len(chosen) - len(failed) - skipped
+    context.log.info(f"{done} of {len(keys)} accounts done, {len(failed)} failed, {skipped} busy")
+    if failed:
+        raise failure_of(failed, len(keys))
+
+
+def _reports(
+    environment: Environment, keys: Sequence[str], plan: WindowPlan
+) -> Iterator[AccountReport]:
+    """The reports as accounts finish; an interrupt lets running accounts end and starts no more."""
+    pool = ThreadPoolExecutor(max_workers=plan.threads, thread_name_prefix="account")
+    try:
+        futures: list[Future[AccountReport]] = [
+            pool.submit(_sync_one, environment, key, plan) for key in keys
+        ]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _sync_one(environment: Environment, key: str, plan: WindowPlan) -> AccountReport:
+    """One account, in a worker thread; whatever goes wrong stays this account's failure."""
+    try:
+        return sync_account(
+            environment,
+            key,
+            plan.steps,
+            days=plan.days,
+            everything_open=plan.everything_open,
+            lock_wait_seconds=(
+                FINAL_SYNC_LOCK_WAIT_SECONDS if plan.only_final_syncs else SYNC_LOCK_WAIT_SECONDS
+            ),
+        )
+    except AdsyncError as error:
+        report = AccountReport(account_key=key)
+        report.fail(error)
+        return report
+    except Exception as error:  # noqa: BLE001  an account's bug must not take its window down
+        return _defect(key, error)
+
+
+def _defect(key: str, error: Exception) -> AccountReport:
+    """An error nobody foresaw. Its text may hold anything, so only its type and place are kept."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    logger.error("[sync] %s: %s at %s", key, type(error).__name__, " > ".join(places[-6:]))
+    message = f"{type(error).__name__} at {places[-1] if places else 'an unknown place'}"
+    return AccountReport(account_key=key, error=message, error_family="defect")
+
+
+def _log_materializations(
+    context: dg.AssetExecutionContext,
+    environment: Environment,
+    account: Account,
+    report: AccountReport,
+    plan: WindowPlan,
+) -> None:
+    finished = [asset for asset in plan.assets if asset.outcome(report) is not None]
+    if not finished:
+        return
+    with environment.database.connection() as connection:
+        facts = AccountFacts(
+            name=account.name,
+            currency=account.currency,
+            row_counts=checks.row_counts(connection, account.id),
+        )
+    for asset in finished:
+        context.log_event(
+            dg.AssetMaterialization(
+                asset.key, partition=account.key, metadata=dict(asset.metadata(report, facts))
+            )
+        )
+
+
+def failure_of(failed: Sequence[AccountReport], total: int) -> dg.Failure:
+    """The run's failure: which accounts, why, and whether waiting or a person helps."""
+    ordered = sorted(failed, key=lambda report: report.account_key)
+    names = ", ".join(report.account_key for report in ordered[:5])
+    more = f" and {len(ordered) - 5} more" if len(ordered) > 5 else ""
+    return dg.Failure(
+        description=f"{len(ordered)} of {total} accounts failed: {names}{more}",
+        metadata={
+            "failed_accounts": dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "account": report.account_key,
+                            "what helps": _REMEDY.get(report.error_family or "", "fix the bug"),
+                            "error": report.error or "",
+                            "pending": report.pending,
+                            "blocked": report.blocked,
+                        }
+                    )
+                    for report in ordered
+                ]
+            )
+        },
+        # The accounts that are done would be synced again; schedule and sensor retry by account.
+        allow_retries=False,
+    )
+
+
+_REMEDY = {
+    "retryable": "waiting; the next run tries again",
+    "blocked": "a person; see the error",
+    "usage": "a corrected input",
+}

@@ -1,0 +1,216 @@
+"""Asset checks: is anything overdue, unexplained, silenced or waiting for a person?
+
+They look at all accounts at once and run in one step of `health_checks_job`, apart from the
+runs of accounts. Each says what to do about what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+
+from adsync_dagster.assets.account_asset import LOG_KEY
+from adsync_dagster.assets.campaigns import CAMPAIGNS
+from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
+from adsync_dagster.assets.metrics import METRICS
+from adsync_dagster.errors import UsageError
+from adsync_dagster.records import Platform
+from adsync_dagster.settlement import SettlementRules
+from adsync_dagster.sync.environment import Environment
+from adsync_dagster.warehouse import checks
+from adsync_dagster.warehouse.checks import Findings
+from adsync_dagster.warehouse.database import Connection
+
+#: The sensor needs seconds and a back-off reaches an hour; after this a person should look.
+FINAL_SYNC_OVERDUE = timedelta(hours=6)
+PENDING_OLD = timedelta(hours=1)
+#: A day and a bit: a daily ADSYNC_SYNC_CRON is not late yet.
+SYNC_STALE = timedelta(hours=26)
+
+NO_FINAL_SYNC_OVERDUE = dg.AssetCheckSpec(
+    "no_final_sync_overdue",
+    asset=FINAL_SYNC_COMPLETION.key,
+    description="No change that could be done has owed its final sync for more than 6 hours.",
+)
+OLDEST_PENDING_AGE = dg.AssetCheckSpec(
+    "oldest_pending_age",
+    asset=LOG_KEY,
+    description="The oldest pending change that nothing blocks is younger than an hour.",
+)
+RESIDUALS_EXPLAINED = dg.AssetCheckSpec(
+    "residuals_explained",
+    asset=METRICS.key,
+    description="Every difference between the platform's day total and our rows has a reason.",
+)
+OPEN_DAYS_PAST_DUE = dg.AssetCheckSpec(
+    "open_days_past_due",
+    asset=METRICS.key,
+    description="Every day whose settlement window has passed is sealed.",
+)
+TRIGGERS_PRESENT_AND_ENABLED = dg.AssetCheckSpec(
+    "triggers_present_and_enabled",
+    asset=LOG_KEY,
+    description="The triggers that write the change log exist and are ENABLE ALWAYS.",
+)
+EVERY_ACCOUNT_SYNCED = dg.AssetCheckSpec(
+    "every_account_synced",
+    asset=CAMPAIGNS.key,
+    description="Every active account that nothing blocks had a whole sync within 26 hours.",
+)
+NO_ACCOUNT_BLOCKED = dg.AssetCheckSpec(
+    "no_account_blocked",
+    asset=FINAL_SYNC_COMPLETION.key,
+    description="No account and no change waits for a person.",
+)
+
+CHECKS = (
+    NO_FINAL_SYNC_OVERDUE,
+    OLDEST_PENDING_AGE,
+    RESIDUALS_EXPLAINED,
+    OPEN_DAYS_PAST_DUE,
+    TRIGGERS_PRESENT_AND_ENABLED,
+    EVERY_ACCOUNT_SYNCED,
+    NO_ACCOUNT_BLOCKED,
+)
+
+#: What to do when a check fails, by check name.
+WHAT_TO_DO: Mapping[str, str] = {
+    "no_final_sync_overdue": (
+        "Read the error column. Is the daemon running and status_change_sensor on? Run"
+        " `adsync final-sync` for the accounts listed."
+    ),
+    "oldest_pending_age": (
+        "Look at the ticks of status_change_sensor and the queue of runs; `adsync status` shows"
+        " the same numbers."
+    ),
+    "residuals_explained": (
+        "Sync the account again for that day (launchpad: date_from and date_until). A residual"
+        " that stays is money the platform reports and shows under no entity."
+    ),
+    "open_days_past_due": (
+        "Run settle_job for the accounts listed; if a day stays open, its account's last error"
+        " says why."
+    ),
+    "triggers_present_and_enabled": (
+        "Run `adsync migrate`, or ALTER TABLE ... ENABLE ALWAYS TRIGGER ... for the trigger"
+        " listed; then run safety_net_job, which logs what was missed."
+    ),
+    "every_account_synced": (
+        "Read the error column; is account_sync_schedule on? Materialize the account's partition."
+    ),
+    "no_account_blocked": (
+        "Correct what the reason names (renew the token with `adsync accounts add`, restore the"
+        " permission); the next sync clears the block by itself."
+    ),
+}
+
+
+@dg.multi_asset_check(specs=CHECKS, name="health_checks", can_subset=True)
+def health_checks(
+    context: dg.AssetCheckExecutionContext, adsync: dg.ResourceParam[Environment]
+) -> Iterator[dg.AssetCheckResult]:
+    """Run the selected checks over all accounts, on one connection."""
+    with adsync.database.connection() as connection:
+        rules = rules_in_use(adsync)
+        for spec in CHECKS:
+            if spec.key in context.selected_asset_check_keys:
+                yield evaluate(spec, connection, rules)
+
+
+def rules_in_use(environment: Environment) -> dict[Platform, SettlementRules]:
+    """The settlement rules of every platform that has an adapter."""
+    rules: dict[Platform, SettlementRules] = {}
+    for platform in Platform:
+        try:
+            rules[platform] = environment.adapter(platform).rules
+        except UsageError:
+            continue  # A platform without an adapter can have no account
+    return rules
+
+
+def evaluate(
+    spec: dg.AssetCheckSpec, connection: Connection, rules: Mapping[Platform, SettlementRules]
+) -> dg.AssetCheckResult:
+    """Ask the warehouse one check's question."""
+    if spec is OLDEST_PENDING_AGE:
+        return _pending_age(connection)
+    if spec is NO_FINAL_SYNC_OVERDUE:
+        findings = checks.overdue_final_syncs(connection, FINAL_SYNC_OVERDUE)
+    elif spec is RESIDUALS_EXPLAINED:
+        findings = checks.unexplained_residuals(connection)
+    elif spec is OPEN_DAYS_PAST_DUE:
+        findings = checks.overdue_open_days(connection, rules)
+    elif spec is TRIGGERS_PRESENT_AND_ENABLED:
+        findings = checks.silent_triggers(connection)
+    elif spec is EVERY_ACCOUNT_SYNCED:
+        findings = checks.stale_accounts(connection, SYNC_STALE)
+    elif spec is NO_ACCOUNT_BLOCKED:
+        findings = checks.blocked_accounts(connection)
+    else:
+        raise AssertionError(f"{spec.name} has no question")
+    return result(spec, findings)
+
+
+def result(spec: dg.AssetCheckSpec, findings: Findings) -> dg.AssetCheckResult:
+    """A passed check, or a failed one with the offending rows and what to do."""
+    metadata: dict[str, Any] = {"found": findings.total}
+    if findings.total:
+        metadata["what_to_do"] = dg.MetadataValue.text(WHAT_TO_DO[spec.name])
+        metadata["rows"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({name: cell(value) for name, value in row.items()})
+                for row in findings.rows
+            ]
+        )
+    return dg.AssetCheckResult(
+        passed=findings.total == 0,
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        severity=_SEVERITY.get(spec.name, dg.AssetCheckSeverity.ERROR),
+        metadata=metadata,
+    )
+
+
+#: These are for a person to look at; the others break the promise when they last.
+_SEVERITY = {
+    "oldest_pending_age": dg.AssetCheckSeverity.WARN,
+    "residuals_explained": dg.AssetCheckSeverity.WARN,
+}
+
+
+def _pending_age(connection: Connection) -> dg.AssetCheckResult:
+    age = checks.pending_age(connection)
+    passed = age.oldest_seconds <= PENDING_OLD.total_seconds()
+    metadata: dict[str, Any] = {
+        "pending": age.pending,
+        "blocked": age.blocked,
+        "oldest_pending_minutes": round(age.oldest_seconds / 60, 1),
+    }
+    if age.oldest is not None:
+        metadata["oldest_pending_since"] = dg.MetadataValue.timestamp(age.oldest)
+    if not passed:
+        metadata["what_to_do"] = dg.MetadataValue.text(WHAT_TO_DO[OLDEST_PENDING_AGE.name])
+    return dg.AssetCheckResult(
+        passed=passed,
+        asset_key=OLDEST_PENDING_AGE.asset_key,
+        check_name=OLDEST_PENDING_AGE.name,
+        severity=_SEVERITY[OLDEST_PENDING_AGE.name],
+        metadata=metadata,
+    )
+
+
+def cell(value: object) -> str | int | float | bool | None:
+    """A database value as Dagster's tables can hold it; decimals stay exact, as text."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    return str(value)

@@ -1,0 +1,26 @@
+"""The resource `adsync`: everything a sync needs, built from the settings at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from adsync_dagster.settings import Settings
+from adsync_dagster.sync.environment import Environment
+
+
+class AdsyncResource(dg.ConfigurableResourceFactory[Environment]):
+    """Warehouse, clock, credentials and platform clients of one run. It has no configuration."""
+
+    @contextmanager
+    def yield_for_execution(
+        self,
+        context: dg.InitResourceContext,  # noqa: ARG002
+    ) -> Iterator[Environment]:
+        environment = Environment.from_settings(Settings.from_environment())
+        try:
+            yield environment
+        finally:
+            environment.close()

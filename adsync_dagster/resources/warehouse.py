@@ -1,0 +1,42 @@
+"""The resource `warehouse`: the database that sensors, schedules and your own assets read.
+
+Resources here have no configuration on purpose. Everything comes from the environment at run
+time (settings.py), so a run launched from the UI cannot be pointed at another database, or a
+credential at another host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from adsync_dagster.clock import clock_from_environment
+from adsync_dagster.settings import Settings
+from adsync_dagster.warehouse.database import Database
+from adsync_dagster.warehouse.embedded import ensure_started
+from adsync_dagster.warehouse.migrations import require_current
+
+
+class WarehouseResource(dg.ConfigurableResourceFactory[Database]):
+    """Opens the warehouse for a run or a tick and closes it afterwards.
+
+    UsageError, in one line that says what to do, when it cannot be reached or is not migrated.
+    """
+
+    @contextmanager
+    def yield_for_execution(
+        self,
+        context: dg.InitResourceContext,  # noqa: ARG002
+    ) -> Iterator[Database]:
+        settings = Settings.from_environment()
+        database = Database(
+            settings.database_url or ensure_started(settings.home), clock_from_environment()
+        )
+        try:
+            with database.connection() as connection:
+                require_current(connection)
+            yield database
+        finally:
+            database.dispose()

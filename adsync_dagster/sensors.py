@@ -1,0 +1,218 @@
+"""The sensors: one asks for final syncs when changes are pending, one adds new accounts.
+
+The status change sensor looks at state, never at a cursor: a change is asked for again and
+again until it is done. A tick that cannot look fails; it never says "nothing to do".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import dagster as dg
+
+from adsync_dagster.assets.account_asset import LOG_KEY, OWNERS
+from adsync_dagster.assets.in_flight import (
+    ATTEMPT_TAG,
+    BATCH_TAG,
+    accounts_in_flight,
+    last_attempt,
+)
+from adsync_dagster.assets.partitions import AD_ACCOUNTS, AD_ACCOUNTS_NAME, ensure_partitions
+from adsync_dagster.assets.windows import Window, cut_windows, oldest_first
+from adsync_dagster.clock import SystemClock
+from adsync_dagster.jobs import final_sync_job
+from adsync_dagster.settings import Settings
+from adsync_dagster.warehouse import accounts, changes, checks
+from adsync_dagster.warehouse.changes import PendingSummary
+from adsync_dagster.warehouse.database import Database
+
+#: Runs asked for in one tick; the windows that waited longest come first, the rest next time.
+REQUESTS_MAX = 25
+#: Dagster ends a tick after 60 seconds and throws away what it found; this comes first.
+TICK_SECONDS_MAX = 35.0
+#: Accounts shown in the observation on the log.
+ACCOUNTS_SHOWN = 20
+NEW_ACCOUNT_INTERVAL_SECONDS = 30
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one tick saw, for its answer to people."""
+
+    summaries: Sequence[PendingSummary]
+    busy: int = 0
+    waiting: int = 0
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    postponed: int = 0
+
+    def total(self, name: str) -> int:
+        return sum(getattr(summary, name) for summary in self.summaries)
+
+    def words(self) -> str:
+        """One line with the numbers behind the decision."""
+        return (
+            f"{self.total('pending')} changes pending in {len(self.summaries)} accounts,"
+            f" {self.total('due')} due, {self.total('blocked')} blocked;"
+            f" {self.busy} accounts already in flight,"
+            f" {self.waiting} windows waiting after a failed attempt,"
+            f" {self.postponed} left for the next tick"
+        )
+
+    def observation(self) -> dg.AssetObservation:
+        """What the log asset shows for this tick."""
+        oldest = sorted(self.summaries, key=lambda summary: summary.oldest)[:ACCOUNTS_SHOWN]
+        return dg.AssetObservation(
+            LOG_KEY,
+            metadata={
+                "pending": self.total("pending"),
+                "due": self.total("due"),
+                "blocked": self.total("blocked"),
+                "runs_requested": len(self.requests),
+                "accounts": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord(
+                            {
+                                "account": summary.account_key,
+                                "pending": summary.pending,
+                                "due": summary.due,
+                                "blocked": summary.blocked,
+                                "oldest": summary.oldest.isoformat(timespec="seconds"),
+                            }
+                        )
+                        for summary in oldest
+                    ]
+                ),
+            },
+        )
+
+
+def find_final_syncs(
+    instance: dg.DagsterInstance, warehouse: Database, *, window_size: int
+) -> Findings:
+    """Look at the pending changes and decide which windows need a run now.
+
+    Accounts with a run in flight or a lock held are left alone; a window whose last run left
+    no trace waits for its back-off; the windows that waited longest are asked for first.
+    """
+    deadline = time.monotonic() + TICK_SECONDS_MAX
+    now = SystemClock().now()
+    with warehouse.connection() as connection:
+        active = {account.key for account in accounts.list_accounts(connection)}
+        summaries = [s for s in changes.pending_summary(connection) if s.account_key in active]
+        locked = checks.locked_accounts(connection)
+    findings = Findings(summaries=summaries)
+    due = {summary.account_key: summary for summary in summaries if summary.due}
+    if not due:
+        return findings
+    keys = ensure_partitions(instance, active)
+    avoid = locked | accounts_in_flight(instance, ["final_sync"], keys, locked=locked, now=now)
+    findings.busy = len(avoid & due.keys())
+    windows = cut_windows(
+        keys,
+        size=window_size,
+        wanted=due.keys() - avoid,
+        avoid=avoid | (set(keys) - active),
+    )
+    for window in oldest_first(windows, {key: s.oldest for key, s in due.items()}):
+        if len(findings.requests) >= REQUESTS_MAX or time.monotonic() > deadline:
+            findings.postponed += 1
+            continue
+        request = _request(instance, window, [due[key] for key in window.wanted], now)
+        if request is None:
+            findings.waiting += 1
+        else:
+            findings.requests.append(request)
+    return findings
+
+
+def _request(
+    instance: dg.DagsterInstance,
+    window: Window,
+    summaries: Sequence[PendingSummary],
+    now: datetime,
+) -> dg.RunRequest | None:
+    """The run for a window, or None while its last attempt is too recent.
+
+    The run key holds the attempt, because Dagster never launches the same key twice, not
+    even after the run failed.
+    """
+    newest = max(summary.max_seq for summary in summaries)
+    tries = max(summary.max_attempts for summary in summaries)
+    batch = f"{window.first}|{window.last}|{newest}|{tries}"
+    last = last_attempt(instance, batch)
+    if last is not None and now < last.not_before:
+        return None
+    attempt = 1 if last is None else last.number + 1
+    return dg.RunRequest(
+        run_key=f"{batch}|{attempt}",
+        partition_key=window.partition_key,
+        tags={**window.range_tags, BATCH_TAG: batch, ATTEMPT_TAG: str(attempt)},
+    )
+
+
+def build_status_change_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor that turns pending changes into runs of `final_sync_job`."""
+
+    @dg.sensor(
+        name="status_change_sensor",
+        job=final_sync_job,
+        minimum_interval_seconds=settings.sensor_interval_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Asks for final syncs of accounts whose change log has due rows, the oldest first,"
+            " one run per window of accounts. Accounts already in flight are left alone; a"
+            " change stays pending, and is asked for again, until it is done."
+        ),
+        owners=list(OWNERS),
+    )
+    def status_change_sensor(
+        context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Database]
+    ) -> dg.SensorResult | dg.SkipReason:
+        """Look, decide, and say why."""
+        findings = find_final_syncs(
+            context.instance, warehouse, window_size=settings.accounts_per_run
+        )
+        if not findings.requests:
+            return dg.SkipReason(f"Nothing to start: {findings.words()}")
+        context.log.info(findings.words())
+        return dg.SensorResult(
+            run_requests=findings.requests, asset_events=[findings.observation()]
+        )
+
+    return status_change_sensor
+
+
+def build_new_account_sensor() -> dg.SensorDefinition:
+    """The sensor that gives every account of the warehouse its partition."""
+
+    @dg.sensor(
+        name="new_account_sensor",
+        minimum_interval_seconds=NEW_ACCOUNT_INTERVAL_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Adds a partition for every account that appears in ad_accounts. It starts no run:"
+            " the next account sync reads the account. Keys are never deleted."
+        ),
+        owners=list(OWNERS),
+    )
+    def new_account_sensor(
+        context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Database]
+    ) -> dg.SensorResult | dg.SkipReason:
+        """Compare accounts and partitions."""
+        with warehouse.connection() as connection:
+            active = [account.key for account in accounts.list_accounts(connection)]
+        known = set(context.instance.get_dynamic_partitions(AD_ACCOUNTS_NAME))
+        new = [key for key in active if key not in known]
+        if not new:
+            return dg.SkipReason(f"No new account: {len(active)} active, {len(known)} partitions")
+        return dg.SensorResult(dynamic_partitions_requests=[AD_ACCOUNTS.build_add_request(new)])
+
+    return new_account_sensor
+
+
+def build_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """All sensors of the code location."""
+    return [build_status_change_sensor(settings), build_new_account_sensor()]

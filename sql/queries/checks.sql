@@ -1,0 +1,160 @@
+-- Questions about the health of the warehouse: asset checks, metadata, the sensor.
+-- All of them read only. A finding lists at most rows_max rows; `total` counts all of them.
+-- An account that was deactivated is nobody's worry and is left out.
+
+-- check_overdue_final_syncs --
+-- Changes that nothing blocks and that have owed their final sync for longer than :seconds.
+SELECT count(*) OVER () AS total,
+       a.platform || ':' || a.platform_account_id AS account,
+       l.entity_type, l.platform_entity_id, l.old_status, l.new_status,
+       l.created_at, l.attempts, l.next_attempt_at, l.final_sync_error AS error
+  FROM ad_status_change_log l
+  JOIN ad_accounts a ON a.id = l.ad_account_id
+ WHERE NOT final_sync_completed
+   AND l.blocked_reason IS NULL
+   AND a.is_active AND a.blocked_reason IS NULL
+   AND l.created_at < adsync_now() - make_interval(secs => %(seconds)s)
+ ORDER BY l.created_at, l.change_seq
+ LIMIT %(rows_max)s
+
+-- check_pending_age --
+-- How many changes are pending, and since when the oldest of those that could be done.
+SELECT count(*) AS pending,
+       count(*) FILTER (WHERE l.blocked_reason IS NOT NULL) AS blocked,
+       min(l.created_at) FILTER (WHERE l.blocked_reason IS NULL) AS oldest,
+       greatest(extract(epoch FROM adsync_now()
+         - min(l.created_at) FILTER (WHERE l.blocked_reason IS NULL)), 0) AS oldest_seconds
+  FROM ad_status_change_log l
+  JOIN ad_accounts a ON a.id = l.ad_account_id
+ WHERE NOT final_sync_completed
+   AND a.is_active
+
+-- check_unexplained_residuals --
+-- Account days whose rows do not add up to the platform's own total, without a known reason.
+-- Classes other than 'unexplained' say where the difference comes from; 'moving' means that
+-- the platform was still counting, which is only acceptable while the day is open.
+SELECT count(*) OVER () AS total,
+       a.platform || ':' || a.platform_account_id AS account,
+       d.date, d.level, d.state, coalesce(d.residual_class, 'not classified') AS class,
+       d.residual_spend AS spend, d.residual_impressions AS impressions,
+       d.residual_clicks AS clicks, d.residual_conversions AS conversions,
+       d.residual_conversion_value AS conversion_value
+  FROM ad_account_days d
+  JOIN ad_accounts a ON a.id = d.ad_account_id
+ WHERE a.is_active
+   AND (d.residual_spend <> 0 OR d.residual_impressions <> 0 OR d.residual_clicks <> 0
+        OR d.residual_conversions <> 0 OR d.residual_conversion_value <> 0)
+   AND (coalesce(d.residual_class, 'unexplained') = 'unexplained'
+        OR (d.residual_class = 'moving' AND d.state = 'sealed'))
+ ORDER BY abs(d.residual_spend) DESC NULLS LAST, d.date, a.platform_account_id, d.level
+ LIMIT %(rows_max)s
+
+-- check_overdue_open_days --
+-- Accounts with days that should be sealed by now. A day that was never read has no row, so
+-- the sealed rows are counted against the days there are, three levels each. :rules is a JSON
+-- list of {platform, days after which a day is overdue, retention_days}.
+WITH rules AS (
+  SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb)
+    AS r(platform text, days integer, retention_days integer)
+), due AS (
+  SELECT a.id, a.platform || ':' || a.platform_account_id AS account, a.blocked_reason,
+         a.last_sync_error,
+         greatest(a.history_start, local.today - (r.retention_days - 1)) AS since,
+         local.today - (r.days + 1) AS until
+    FROM ad_accounts a
+    JOIN rules r USING (platform)
+    CROSS JOIN LATERAL (SELECT (adsync_now() AT TIME ZONE a.timezone)::date AS today) local
+   WHERE a.is_active AND a.history_start IS NOT NULL
+), found AS (
+  SELECT due.account, due.until AS overdue_until, due.blocked_reason, due.last_sync_error AS error,
+         (due.until - due.since + 1) * 3 - count(d.date) AS missing,
+         (SELECT min(o.date) FROM ad_account_days o
+           WHERE o.ad_account_id = due.id AND o.state <> 'sealed'
+             AND o.date BETWEEN due.since AND due.until) AS oldest_open_day
+    FROM due
+    LEFT JOIN ad_account_days d
+      ON d.ad_account_id = due.id AND d.state = 'sealed' AND d.date BETWEEN due.since AND due.until
+   WHERE due.since <= due.until
+   GROUP BY due.id, due.account, due.since, due.until, due.blocked_reason, due.last_sync_error
+)
+SELECT count(*) OVER () AS total, account, missing AS day_levels_not_sealed, oldest_open_day,
+       overdue_until, blocked_reason, error
+  FROM found
+ WHERE missing > 0
+ ORDER BY missing DESC, account
+ LIMIT %(rows_max)s
+
+-- check_silent_triggers --
+-- Triggers that write the change log and are missing, or would not fire under replication.
+SELECT count(*) OVER () AS total, wanted.tablename AS "table", wanted.triggername AS trigger,
+       CASE t.tgenabled
+         WHEN 'D' THEN 'disabled'
+         WHEN 'O' THEN 'fires only for ordinary sessions: needs ENABLE ALWAYS'
+         WHEN 'R' THEN 'fires only for replication: needs ENABLE ALWAYS'
+         ELSE 'missing'
+       END AS problem
+  FROM (
+    SELECT level.tablename, format(pattern.name, level.kind) AS triggername
+      FROM (VALUES ('ad_campaigns', 'campaign'), ('ad_sets', 'adset'), ('ads', 'ad'))
+             AS level(tablename, kind)
+     CROSS JOIN (VALUES ('trigger_log_%%s_status_change'), ('trigger_log_%%s_first_sight'),
+                        ('zzz_track_%%s_status_change')) AS pattern(name)
+  ) wanted
+  LEFT JOIN pg_trigger t
+    ON t.tgrelid = to_regclass(wanted.tablename) AND t.tgname = wanted.triggername
+ WHERE t.tgenabled IS DISTINCT FROM 'A'
+ ORDER BY wanted.tablename, wanted.triggername
+ LIMIT %(rows_max)s
+
+-- check_stale_accounts --
+-- Active accounts that nothing blocks and that had no whole sync for :seconds; a new account
+-- gets that long for its first one.
+SELECT count(*) OVER () AS total,
+       a.platform || ':' || a.platform_account_id AS account, a.name,
+       a.last_synced_at, a.last_sync_attempted_at, a.last_sync_error AS error
+  FROM ad_accounts a
+ WHERE a.is_active AND a.blocked_reason IS NULL
+   AND coalesce(a.last_synced_at, a.created_at) < adsync_now() - make_interval(secs => %(seconds)s)
+ ORDER BY a.last_synced_at NULLS FIRST, account
+ LIMIT %(rows_max)s
+
+-- check_blocked_accounts --
+-- What waits for a person: accounts that cannot be read, and changes that cannot be finished.
+SELECT count(*) OVER () AS total, account, what, reason, since, detail
+  FROM (
+    SELECT a.platform || ':' || a.platform_account_id AS account, 'the account' AS what,
+           a.blocked_reason AS reason, a.blocked_at AS since, a.blocked_detail AS detail
+      FROM ad_accounts a
+     WHERE a.is_active AND a.blocked_reason IS NOT NULL
+    UNION ALL
+    SELECT a.platform || ':' || a.platform_account_id, count(*) || ' changes',
+           l.blocked_reason, min(l.created_at), max(l.final_sync_error)
+      FROM ad_status_change_log l
+      JOIN ad_accounts a ON a.id = l.ad_account_id
+     WHERE NOT final_sync_completed
+       AND l.blocked_reason IS NOT NULL AND a.is_active
+     GROUP BY a.platform, a.platform_account_id, l.blocked_reason
+  ) blocked
+ ORDER BY since, account, what
+ LIMIT %(rows_max)s
+
+-- count_account_rows --
+-- Stored rows of one account, by table.
+SELECT 'ad_campaigns', count(*) FROM ad_campaigns WHERE ad_account_id = %(account_id)s
+UNION ALL
+SELECT 'ad_sets', count(*) FROM ad_sets WHERE ad_account_id = %(account_id)s
+UNION ALL
+SELECT 'ads', count(*) FROM ads WHERE ad_account_id = %(account_id)s
+UNION ALL
+SELECT 'ad_metrics', count(*) FROM ad_metrics WHERE ad_account_id = %(account_id)s
+
+-- list_locked_accounts --
+-- Accounts that a living worker holds at this moment (see try_lock_account): Postgres frees the
+-- lock when its holder dies, so this is true where the status of a run may not be.
+SELECT a.platform || ':' || a.platform_account_id
+  FROM pg_locks l
+  JOIN ad_accounts a
+    ON hashtextextended('adsync:account:' || a.id::text, 0)
+       = (l.classid::bigint << 32 | l.objid::bigint)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
