@@ -1,0 +1,64 @@
+"""Taking a credential from an environment variable, a file or stdin: never from an argument.
+
+An argument shows in the process list and in the shell's history.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adsync_dagster.errors import UsageError
+from adsync_dagster.platforms.protocol import Credential
+
+_TOKEN_LENGTH_MAX = 4096
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def read_credential(
+    *, token_env: str | None, token_file: Path | None, token_stdin: bool, base_url: str
+) -> Credential:
+    """The credential from the one source that was named; UsageError when it cannot be one."""
+    sources = [token_env is not None, token_file is not None, token_stdin]
+    if sum(sources) != 1:
+        raise UsageError(
+            "say where the token is: --token-env NAME, --token-file PATH or --token-stdin"
+        )
+    token = _read(token_env, token_file).strip()
+    _check(token, base_url)
+    return Credential({"access_token": token})
+
+
+def _read(token_env: str | None, token_file: Path | None) -> str:
+    if token_env is not None:
+        if not os.environ.get(token_env):
+            raise UsageError(
+                f"the environment variable that --token-env names ({token_env[:60]}) is not set"
+                " or empty"
+            )
+        return os.environ[token_env]
+    if token_file is None:
+        return sys.stdin.read(_TOKEN_LENGTH_MAX + 2)
+    try:
+        with token_file.open(encoding="utf-8") as file:
+            return file.read(_TOKEN_LENGTH_MAX + 2)
+    except OSError as error:
+        raise UsageError(f"{token_file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{token_file} is not a text file with a token in it") from None
+
+
+def _check(token: str, base_url: str) -> None:
+    """Refuse what cannot travel in a header, and tokens of the wrong world."""
+    if not token:
+        raise UsageError("the token is empty")
+    if len(token) > _TOKEN_LENGTH_MAX:
+        raise UsageError(f"the token is longer than {_TOKEN_LENGTH_MAX} characters")
+    if not all(33 <= ord(character) <= 126 for character in token):
+        raise UsageError("the token holds blanks, line breaks or letters that no token has")
+    if token.startswith("sim_") and urlsplit(base_url).hostname not in _LOOPBACK:
+        raise UsageError(
+            "this is a token of the simulator, and the platform's base URL is the real one"
+        )

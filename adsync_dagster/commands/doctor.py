@@ -1,0 +1,258 @@
+"""`adsync doctor`: is everything in place that a sync needs? One line per thing looked at."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adsync_dagster.clock import SystemClock
+from adsync_dagster.commands.exits import ExitCode, code_of, one_line, worst
+from adsync_dagster.commands.output import counted, say, write_json
+from adsync_dagster.commands.surroundings import (
+    DAGSTER_PG_URL,
+    default_dagster_home,
+    open_database,
+    open_instance,
+)
+from adsync_dagster.errors import AdsyncError
+from adsync_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from adsync_dagster.records import Account
+    from adsync_dagster.sync.environment import Environment
+    from adsync_dagster.warehouse.database import Connection, Database
+    from adsync_dagster.warehouse.overview import ServerFacts
+
+POSTGRES_VERSION_MIN = 150000
+#: Seconds by which this host and the database may disagree before days could be cut wrongly.
+CLOCK_SKEW_SECONDS_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at. `code` says what kind of trouble it is; OK when it is none."""
+
+    subject: str
+    detail: str
+    code: ExitCode = ExitCode.OK
+    #: True for what works but should be changed.
+    warning: bool = False
+
+
+def doctor(
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the platforms alone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
+) -> int:
+    """Look at everything that a sync needs.
+
+    Database, schema, triggers, credentials, platforms, Dagster. Reads each account from its
+    platform once, to see that its credential works. Changes nothing.
+
+    \b
+    Example: adsync doctor --offline
+    """
+    findings: list[Finding] = []
+    for finding in examine(Settings.from_environment(), offline=offline):
+        findings.append(finding)
+        if not as_json:
+            say(f"{_mark(finding)}  {finding.subject}: {finding.detail}")
+    code = worst([finding.code for finding in findings])
+    if as_json:
+        write_json({"healthy": code == 0, "findings": [_as_dict(f) for f in findings]})
+    else:
+        bad = sum(1 for finding in findings if finding.code)
+        say("all is well" if not bad else f"{counted(bad, 'problem')} found")
+    return code
+
+
+def _mark(finding: Finding) -> str:
+    return "FAIL" if finding.code else "warn" if finding.warning else "ok  "
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    values = asdict(finding)
+    values["code"] = int(finding.code)
+    return {"ok": not finding.code, **values}
+
+
+def examine(settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    """Everything, from the ground up; what rests on something broken is not looked at."""
+    yield from _home(settings)
+    try:
+        with open_database(settings) as database:
+            yield from _database(database, settings, offline=offline)
+    except AdsyncError as error:
+        yield _failed("database", error)
+    yield from _guarded("Dagster", lambda: _dagster(settings))
+
+
+def _guarded(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """The findings, or one that says why there are none."""
+    try:
+        yield from look()
+    except AdsyncError as error:
+        yield _failed(subject, error)
+
+
+def _failed(subject: str, error: AdsyncError) -> Finding:
+    return Finding(subject=subject, detail=one_line(str(error)), code=code_of(error))
+
+
+def _home(settings: Settings) -> Iterator[Finding]:
+    for name in ("token.key",):
+        path = settings.home / name
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield Finding(
+                subject="key file",
+                detail=f"others can read {path}: chmod 600 it",
+                code=ExitCode.USAGE,
+            )
+    yield Finding(subject="home", detail=str(settings.home))
+
+
+def _database(database: Database, settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    from adsync_dagster.warehouse.migrations import require_current
+    from adsync_dagster.warehouse.overview import server_facts
+
+    with database.connection() as connection:
+        before = SystemClock().now()
+        facts = server_facts(connection)
+        skew = (facts.server_time - before).total_seconds()
+        yield from _server(facts, skew)
+        try:
+            require_current(connection)
+        except AdsyncError as error:
+            yield _failed("schema", error)
+            return
+        yield Finding(subject="schema", detail="current")
+        yield from _triggers(connection)
+    yield from _accounts(settings, offline=offline)
+
+
+def _server(facts: ServerFacts, skew_seconds: float) -> Iterator[Finding]:
+    too_old = facts.version_number < POSTGRES_VERSION_MIN
+    yield Finding(
+        subject="database",
+        detail=f"PostgreSQL {facts.version}, database {facts.database}"
+        + ("; adsync needs PostgreSQL 15 or later" if too_old else ""),
+        code=ExitCode.USAGE if too_old else ExitCode.OK,
+    )
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        value = getattr(facts, name)
+        if value in {"off", "local"}:
+            yield Finding(
+                subject=name,
+                detail=f"is {value}: a crash of the server can lose what was called done",
+                code=ExitCode.USAGE,
+            )
+    if facts.read_only == "on":
+        yield Finding(
+            subject="database",
+            detail="takes no writes (a standby, or default_transaction_read_only)",
+            code=ExitCode.USAGE,
+        )
+    far = abs(skew_seconds) > CLOCK_SKEW_SECONDS_MAX
+    yield Finding(
+        subject="clock",
+        detail=f"the database is {skew_seconds:+.1f} s from this host"
+        + ("; set both by NTP" if far else ""),
+        warning=far,
+    )
+
+
+def _triggers(connection: Connection) -> Iterator[Finding]:
+    from adsync_dagster.warehouse.checks import silent_triggers
+
+    findings = silent_triggers(connection)
+    for row in findings.rows:
+        yield Finding(
+            subject="trigger",
+            detail=f"{row['trigger']} on {row['table']}: {row['problem']}",
+            code=ExitCode.USAGE,
+        )
+    if not findings.total:
+        yield Finding(subject="triggers", detail="present, ENABLE ALWAYS")
+
+
+def _accounts(settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    from adsync_dagster.sync.environment import Environment
+    from adsync_dagster.warehouse import accounts
+
+    environment = Environment.from_settings(settings)
+    try:
+        with environment.database.connection() as connection:
+            known = accounts.list_accounts(connection)
+        if not known:
+            yield Finding(subject="accounts", detail="none yet; `adsync accounts add` adds one")
+        for account in known:
+            yield _account(environment, account, offline=offline)
+    finally:
+        environment.close()
+
+
+def _account(environment: Environment, account: Account, *, offline: bool) -> Finding:
+    """Can the credential be decrypted, does the platform accept it, do both agree on the zone?"""
+    from adsync_dagster.commands.platform_accounts import read_account
+
+    try:
+        client = environment.client(account)
+        try:
+            if offline:
+                return Finding(subject=account.key, detail="its credential can be decrypted")
+            info = read_account(client, account.platform_account_id, environment.clock)
+        finally:
+            client.close()
+    except AdsyncError as error:
+        code = ExitCode.UNREACHABLE if error.family == "retryable" else code_of(error)
+        return Finding(subject=account.key, detail=one_line(str(error)), code=code)
+    if not info.readable:
+        return Finding(
+            subject=account.key,
+            detail=f"the platform says its status is {info.status}, and lets nothing be read",
+            code=ExitCode.BLOCKED,
+        )
+    if info.timezone != account.timezone:
+        return Finding(
+            subject=account.key,
+            detail=f"its time zone is {info.timezone} on the platform and {account.timezone} here;"
+            " the next sync corrects this",
+            warning=True,
+        )
+    return Finding(
+        subject=account.key, detail=f"readable, status {info.status}, time zone {info.timezone}"
+    )
+
+
+def _dagster(settings: Settings) -> Iterator[Finding]:
+    home = default_dagster_home(settings)
+    if home.exists() and stat.S_IMODE(home.stat().st_mode) & 0o022:
+        yield Finding(
+            subject="Dagster home",
+            detail=f"others can write to {home}: chmod go-w it",
+            code=ExitCode.USAGE,
+        )
+    with open_instance(settings) as instance:
+        runs = instance.get_runs_count()
+        storage = type(instance.run_storage).__name__
+        yield Finding(
+            subject="Dagster",
+            detail=f"home {home}, {storage}, {counted(runs, 'run')} recorded",
+        )
+    yield from _dagster_storage(home, settings)
+
+
+def _dagster_storage(home: Path, settings: Settings) -> Iterator[Finding]:
+    if settings.database_url and not os.environ.get(DAGSTER_PG_URL):
+        yield Finding(
+            subject="Dagster storage",
+            detail=f"SQLite files in {home}; set {DAGSTER_PG_URL} to a database of its own"
+            " before more than one host runs Dagster",
+            warning=True,
+        )

@@ -1,0 +1,218 @@
+"""`adsync status` and `adsync verify`: how things stand, and whether anything is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adsync_dagster.commands.chosen import NO_ACCOUNTS
+from adsync_dagster.commands.exits import ExitCode
+from adsync_dagster.commands.output import counted, note, say, shown, write_json, write_table
+from adsync_dagster.commands.surroundings import open_environment
+from adsync_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from adsync_dagster.sync.environment import Environment
+    from adsync_dagster.warehouse.checks import Findings
+    from adsync_dagster.warehouse.database import Connection
+    from adsync_dagster.warehouse.overview import AccountStatus
+
+AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
+
+
+def status(*, as_json: AsJson = False) -> int:
+    """Show how every account stands, and who must do what.
+
+    Last sync, final syncs owed, days open and sealed, residuals. The exit code is 0 whatever
+    it shows; `adsync verify` judges.
+
+    \b
+    Example: adsync status --json
+    """
+    from adsync_dagster.warehouse.overview import status_of_accounts
+
+    with (
+        open_environment(Settings.from_environment()) as environment,
+        environment.database.connection() as connection,
+    ):
+        rows = status_of_accounts(connection)
+    if as_json:
+        write_json({"accounts": [{**asdict(row), "to_do": to_do(row)} for row in rows]})
+    elif not rows:
+        say(NO_ACCOUNTS)
+    else:
+        _show(rows)
+    return ExitCode.OK
+
+
+def to_do(row: AccountStatus) -> str | None:
+    """What this account needs, and from whom; None when nothing does."""
+    return _needed(row) if row.is_active else None
+
+
+def _needed(row: AccountStatus) -> str | None:
+    if row.blocked_reason:
+        return (
+            f"a person: {row.blocked_detail or row.blocked_reason}; then run"
+            f" `adsync sync {row.account}`"
+        )
+    if row.blocked:
+        return f"a person: {counted(row.blocked, 'final sync', 'final syncs')} blocked; see verify"
+    if row.last_synced_at is None and row.last_sync_error is None:
+        return f"run `adsync sync {row.account}`, or let the schedule do it"
+    if row.last_sync_error:
+        return f"nobody yet, the next sync tries again: {row.last_sync_error}"
+    if row.pending:
+        return f"nobody: the sensor, or `adsync final-sync {row.account}`"
+    return None
+
+
+def _show(rows: Sequence[AccountStatus]) -> None:
+    write_table(
+        [
+            "account",
+            "name",
+            "last sync",
+            "pending",
+            "blocked",
+            "done 7d",
+            "oldest pending",
+            "open",
+            "reconciled",
+            "sealed",
+            "residual",
+        ],
+        [_cells(row) for row in rows],
+    )
+    tasks = [(row.account, task) for row in rows if (task := to_do(row))]
+    say("")
+    for account, task in tasks:
+        say(f"{account}: {task}")
+    if not tasks:
+        say("nothing waits for anybody")
+
+
+def _cells(row: AccountStatus) -> list[object]:
+    residual = "-"
+    if row.residual_days:
+        amount = f"{row.residual_spend.normalize():f} {row.currency or ''}".strip()
+        residual = f"{amount} on {counted(row.residual_days, 'day')}"
+    return [
+        row.account,
+        row.name if row.is_active else f"{row.name or ''} (removed)",
+        shown(row.last_synced_at),
+        row.pending,
+        row.blocked,
+        row.done_last_week,
+        shown(row.oldest_pending) if row.oldest_pending else "-",
+        row.days_open,
+        row.days_reconciled,
+        row.days_sealed,
+        residual,
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question of the completeness verdict and its answer."""
+
+    name: str
+    asks: str
+    findings: Findings
+    #: True: a person must act. False: running again helps, or a bug must be found.
+    needs_person: bool = False
+
+
+def verify(*, as_json: AsJson = False) -> int:
+    """Judge whether the warehouse is complete.
+
+    The exit code is 0 only when nothing is missing. Asks for overdue final syncs, unexplained
+    residuals, open days past due, accounts that were not synced, silent triggers and
+    everything that is blocked. Exit code 3 when only blocked things are left, 1 for the rest.
+
+    \b
+    Example: adsync verify && echo complete
+    """
+    with open_environment(Settings.from_environment()) as environment:
+        questions = ask(environment)
+    bad = [question for question in questions if question.findings.total]
+    if as_json:
+        write_json({"complete": not bad, "checks": [_as_dict(question) for question in questions]})
+    else:
+        _tell(questions)
+    if not bad:
+        return ExitCode.OK
+    return ExitCode.BLOCKED if all(q.needs_person for q in bad) else ExitCode.WORK_LEFT
+
+
+def ask(environment: Environment) -> list[Question]:
+    """Ask the warehouse everything that the promise depends on."""
+    with environment.database.connection() as connection:
+        return _questions(environment, connection)
+
+
+def _questions(environment: Environment, connection: Connection) -> list[Question]:
+    from adsync_dagster.assets import checks as limits
+    from adsync_dagster.warehouse import checks
+
+    return [
+        Question(
+            name="no_final_sync_overdue",
+            asks="final syncs overdue",
+            findings=checks.overdue_final_syncs(connection, limits.FINAL_SYNC_OVERDUE),
+        ),
+        Question(
+            name="residuals_explained",
+            asks="residuals without a reason",
+            findings=checks.unexplained_residuals(connection),
+        ),
+        Question(
+            name="open_days_past_due",
+            asks="accounts with open days past due",
+            findings=checks.overdue_open_days(connection, limits.rules_in_use(environment)),
+        ),
+        Question(
+            name="triggers_present_and_enabled",
+            asks="triggers that would not fire",
+            findings=checks.silent_triggers(connection),
+        ),
+        Question(
+            name="every_account_synced",
+            asks="accounts without a recent whole sync",
+            findings=checks.stale_accounts(connection, limits.SYNC_STALE),
+        ),
+        Question(
+            name="no_account_blocked",
+            asks="things that wait for a person",
+            findings=checks.blocked_accounts(connection),
+            needs_person=True,
+        ),
+    ]
+
+
+def _as_dict(question: Question) -> dict[str, Any]:
+    from adsync_dagster.assets.checks import WHAT_TO_DO
+
+    return {
+        "check": question.name,
+        "found": question.findings.total,
+        "rows": [dict(row) for row in question.findings.rows],
+        "what_to_do": WHAT_TO_DO[question.name] if question.findings.total else None,
+    }
+
+
+def _tell(questions: Sequence[Question]) -> None:
+    from adsync_dagster.assets.checks import WHAT_TO_DO
+
+    for question in questions:
+        found = question.findings.total
+        say(f"{'ok  ' if not found else 'FAIL'}  {question.asks}: {found}")
+        for row in question.findings.rows[:5]:
+            say("        " + ", ".join(f"{k}={v}" for k, v in row.items() if v is not None))
+        if found:
+            note(f"        {WHAT_TO_DO[question.name]}")
+    bad = sum(1 for question in questions if question.findings.total)
+    say("complete" if not bad else f"not complete: {counted(bad, 'check')} failed")

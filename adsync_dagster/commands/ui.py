@@ -1,0 +1,166 @@
+"""`adsync dev`, `adsync demo` and `adsync simulate serve`: long-running things on this machine."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from adsync_dagster.commands.output import counted, note
+from adsync_dagster.commands.surroundings import prepare_dagster, warehouse_url
+from adsync_dagster.errors import UsageError
+from adsync_dagster.packaged import packaged_file
+from adsync_dagster.settings import Settings
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+#: How long Dagster's processes get to end by themselves before they are killed.
+_STOP_SECONDS = 30.0
+
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+
+
+def demo(
+    *,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Open Dagster's UI at the end, until Ctrl-C.")
+    ] = False,
+    port: Port = 3000,
+) -> int:
+    """Show the whole story here, with a simulated platform.
+
+    An ad is stopped, its last numbers arrive late, and none is lost: Postgres, Dagster and the
+    simulated platform all run on this machine. Needs no account and no network. What it makes
+    lives in its own folder.
+
+    \b
+    Example: adsync demo --ui
+    """
+    from adsync_dagster.demo import run
+
+    if ui:
+        require_free_port("127.0.0.1", port)
+    return run(ui=ui, port=port)
+
+
+def dev(
+    *,
+    port: Port = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    no_login: Annotated[
+        bool,
+        typer.Option(
+            "--i-know-there-is-no-login",
+            help="Allow an address that other machines reach: anyone there can start runs.",
+        ),
+    ] = False,
+) -> int:
+    """Start Dagster's UI and daemon on this machine.
+
+    The database is migrated first; without ADSYNC_DATABASE_URL it is an embedded Postgres
+    under ADSYNC_HOME. Ctrl-C ends everything that was started.
+
+    \b
+    Example: adsync dev --port 3001
+    """
+    if host not in _LOOPBACK and not no_login:
+        raise UsageError(
+            f"Dagster's UI has no login, so it is not opened to {host[:60]}; put a proxy with a"
+            " login before 127.0.0.1, or pass --i-know-there-is-no-login"
+        )
+    require_free_port(host, port)
+    settings = Settings.from_environment()
+    from adsync_dagster.warehouse.migrations import migrate
+
+    applied = migrate(warehouse_url(settings))
+    if applied:
+        note(f"{counted(len(applied), 'migration')} applied")
+    home = prepare_dagster(settings)
+    note(f"Dagster UI on http://{_shown(host)}:{port} (its home is {home}); Ctrl-C ends it")
+    return run_dagster(host, port, home, settings)
+
+
+def run_dagster(host: str, port: int, home: Path, settings: Settings) -> int:
+    """Run `dagster dev` until it ends or we are told to stop; nothing of it stays behind."""
+    environment = dict(os.environ)
+    environment["ADSYNC_HOME"] = str(settings.home)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev"]
+    command += ["--workspace", str(packaged_file("workspace.yaml"))]
+    command += ["--host", host, "--port", str(port)]
+    # Its own process group, so that all of it can be ended; in its home, so that a
+    # dagster.yaml in the current folder is not taken for a mistake.
+    process = subprocess.Popen(  # noqa: S603
+        command, cwd=home, env=environment, start_new_session=True
+    )
+    return _wait(process)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The child's exit code; SIGINT, SIGTERM and SIGHUP to us stop it first."""
+    stopping = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        if not stopping and process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        stopping = True
+
+    before = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        while True:
+            try:
+                code = process.wait(timeout=_STOP_SECONDS if stopping else 1.0)
+            except subprocess.TimeoutExpired:
+                if stopping:
+                    code = -signal.SIGKILL
+                    break
+            else:
+                break
+    finally:
+        _kill_group(process)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0 if stopping else abs(code)
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End whatever is left of the child's group."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+    process.wait(timeout=10)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """UsageError when the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UsageError(
+                    f"port {port} is in use; stop what listens there or pass another --port"
+                ) from None
+            raise UsageError(
+                f"cannot listen on {host[:60]}:{port} ({error.strerror}); pass another --host"
+                " or --port"
+            ) from None
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

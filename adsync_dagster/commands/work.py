@@ -1,0 +1,245 @@
+"""`adsync sync`, `final-sync`, `settle` and `safety-net`: the jobs, started by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adsync_dagster.commands.chosen import choose
+from adsync_dagster.commands.exits import ExitCode
+from adsync_dagster.commands.output import counted, note, say, write_json, write_table
+from adsync_dagster.commands.surroundings import open_environment
+from adsync_dagster.errors import UsageError
+from adsync_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from adsync_dagster.commands.launch import Outcome
+    from adsync_dagster.sync.environment import Environment
+
+AccountNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ACCOUNT",
+        help="Keys such as facebook:act_123, or the platform's ids; all accounts when left out.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
+
+
+def sync(
+    accounts: AccountNames = None,
+    *,
+    date_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DATE", help="First account-local day of metrics to read."),
+    ] = None,
+    date_until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="DATE", help="Last day of metrics to read, included."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Sync accounts whole, all of them or those named.
+
+    In order: final syncs, campaigns, ad sets, ads, metrics of every day due. Runs
+    account_sync_job here and records it in the Dagster instance that the UI shows. With --from
+    and --until exactly those days are read again.
+
+    \b
+    Example: adsync sync facebook:act_123
+    """
+    config = _days_config(date_from, date_until)
+    return _run_accounts("account_sync_job", accounts or [], config=config, as_json=as_json)
+
+
+def final_sync(accounts: AccountNames = None, *, as_json: AsJson = False) -> int:
+    """Run the final syncs that are still owed.
+
+    For stopped campaigns, ad sets and ads. Runs final_sync_job for the accounts that have
+    pending changes and does nothing else.
+
+    \b
+    Example: adsync final-sync
+    """
+    return _run_accounts("final_sync_job", accounts or [], as_json=as_json, only_pending=True)
+
+
+def settle(accounts: AccountNames = None, *, as_json: AsJson = False) -> int:
+    """Read every open day again and seal what is final.
+
+    Runs settle_job. A day is sealed by a complete read after the platform's revision window.
+
+    \b
+    Example: adsync settle facebook:act_123
+    """
+    config = {"ops": {"account_sync": {"config": {"everything_open": True}}}}
+    return _run_accounts("settle_job", accounts or [], config=config, as_json=as_json)
+
+
+def safety_net(*, as_json: AsJson = False) -> int:
+    """Run the weekly safety net over all accounts.
+
+    Logs missed changes and finishes what is pending. Runs safety_net_job and prints its
+    report: success, accountsProcessed, totalEntities, totalMetrics.
+
+    \b
+    Example: adsync safety-net --json
+    """
+    from adsync_dagster.commands.launch import run_whole
+
+    settings = Settings.from_environment()
+    with open_environment(settings) as environment:
+        keys = _active(environment)
+        choose(keys, [])
+    outcome = run_whole(settings, "safety_net_job")
+    return _tell_net(outcome, as_json=as_json)
+
+
+def _tell_net(outcome: Outcome, *, as_json: bool) -> int:
+    report = _net_report(outcome)
+    if as_json:
+        write_json({**report, "runs": outcome.run_ids})
+    else:
+        say(
+            f"success={str(report['success']).lower()}"
+            f" accountsProcessed={report['accountsProcessed']}"
+            f" totalEntities={report['totalEntities']} totalMetrics={report['totalMetrics']}"
+        )
+        for account, reason in report["failures"].items():
+            note(f"{account}: {reason}")
+    return outcome.code if outcome.code or report["success"] else ExitCode.WORK_LEFT
+
+
+def _net_report(outcome: Outcome) -> dict[str, Any]:
+    """The four names of the report, from the run's metadata."""
+    values: dict[str, Any] = {}
+    for facts in outcome.facts.values():
+        values.update({name.split(".", 1)[1]: value for name, value in facts.items()})
+    failures = {failure.account: failure.error for failure in outcome.failures}
+    failures.update({f"run {index + 1}": text for index, text in enumerate(outcome.run_errors)})
+    names = ("accountsProcessed", "totalEntities", "totalMetrics")
+    return {
+        "success": not failures,
+        **{name: int(values.get(name, 0)) for name in names},
+        "failures": failures,
+    }
+
+
+def _run_accounts(
+    job_name: str,
+    names: Sequence[str],
+    *,
+    as_json: bool,
+    config: Mapping[str, Any] | None = None,
+    only_pending: bool = False,
+) -> int:
+    from adsync_dagster.commands.launch import run_windows
+
+    settings = Settings.from_environment()
+    with open_environment(settings) as environment:
+        accounts = _active(environment)
+        wanted = choose(accounts, names)
+        if only_pending:
+            wanted = [key for key in wanted if _pending(environment).get(key, (0, 0))[0]]
+    if not wanted:
+        return _tell_nothing_pending(as_json=as_json)
+    note(f"{job_name}: {counted(len(wanted), 'account')}")
+    outcome = run_windows(
+        settings,
+        job_name,
+        active=[account.key for account in accounts],
+        wanted=wanted,
+        config=config,
+    )
+    with open_environment(settings) as environment:
+        left = _pending(environment)
+    return _tell(outcome, wanted, left, as_json=as_json)
+
+
+def _tell_nothing_pending(*, as_json: bool) -> int:
+    if as_json:
+        write_json({"success": True, "runs": [], "accounts": []})
+    else:
+        say("no final sync is pending")
+    return ExitCode.OK
+
+
+def _tell(
+    outcome: Outcome,
+    wanted: Sequence[str],
+    left: Mapping[str, tuple[int, int]],
+    *,
+    as_json: bool,
+) -> int:
+    """Say per account what happened; the exit code follows the worst of it."""
+    failures = {failure.account: failure for failure in outcome.failures}
+    rows = []
+    for key in wanted:
+        failure = failures.get(key)
+        pending, blocked = left.get(key, (0, 0))
+        rows.append(
+            {
+                "account": key,
+                "ok": failure is None and not outcome.run_errors,
+                "pending": pending,
+                "blocked": blocked,
+                "error": None if failure is None else failure.error,
+                "what_helps": None if failure is None else failure.what_helps,
+            }
+        )
+    if as_json:
+        write_json({"success": outcome.code == 0, "runs": outcome.run_ids, "accounts": rows})
+    else:
+        _show(rows, outcome)
+    return outcome.code
+
+
+def _show(rows: Sequence[Mapping[str, Any]], outcome: Outcome) -> None:
+    write_table(
+        ["account", "result", "final syncs pending", "blocked"],
+        [
+            [row["account"], "done" if row["ok"] else "failed", row["pending"], row["blocked"]]
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["error"]:
+            note(f"{row['account']}: {row['error']} ({row['what_helps']})")
+    for text in outcome.run_errors:
+        note(text)
+
+
+def _active(environment: Environment) -> list[Any]:
+    from adsync_dagster.warehouse import accounts
+
+    with environment.database.connection() as connection:
+        return list(accounts.list_accounts(connection))
+
+
+def _pending(environment: Environment) -> dict[str, tuple[int, int]]:
+    """Pending and blocked changes by account key; accounts that owe nothing are absent."""
+    from adsync_dagster.warehouse import changes
+
+    with environment.database.connection() as connection:
+        return {
+            row.account_key: (row.pending, row.blocked)
+            for row in changes.pending_summary(connection)
+        }
+
+
+def _days_config(date_from: str | None, date_until: str | None) -> dict[str, Any] | None:
+    """The launch configuration of a chosen range; UsageError when it is none."""
+    if date_from is None and date_until is None:
+        return None
+    try:
+        first, last = date.fromisoformat(date_from or ""), date.fromisoformat(date_until or "")
+    except ValueError:
+        raise UsageError("give both --from and --until as dates such as 2026-03-01") from None
+    if first > last:
+        raise UsageError(f"--from {first} lies after --until {last}")
+    config = {"date_from": first.isoformat(), "date_until": last.isoformat()}
+    return {"ops": {"account_sync": {"config": config}}}

@@ -1,0 +1,75 @@
+"""The state of every account in one look, and facts about the server, for `status` and `doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from adsync_dagster.warehouse.database import Connection
+from adsync_dagster.warehouse.queries import queries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountStatus:
+    """One account: what it owes, how far its days are settled, and what went wrong last."""
+
+    #: The partition key, `platform:platform_account_id`.
+    account: str
+    name: str | None
+    currency: str | None
+    timezone: str
+    account_status: str | None
+    is_active: bool
+    last_synced_at: datetime | None
+    last_sync_attempted_at: datetime | None
+    last_sync_error: str | None
+    blocked_reason: str | None
+    blocked_detail: str | None
+    blocked_at: datetime | None
+    #: Changes that owe a final sync; `blocked` of them wait for a person.
+    pending: int
+    blocked: int
+    done_last_week: int
+    oldest_pending: datetime | None
+    #: The most attempts any pending change has had.
+    attempts: int
+    #: Account-local days from the start of the history to today, all levels together.
+    days_open: int
+    days_reconciled: int
+    days_sealed: int
+    #: Days whose rows do not add up to the platform's total, and by how much in account currency.
+    residual_days: int
+    residual_spend: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """The database server as its settings describe it."""
+
+    version_number: int
+    version: str
+    database: str
+    fsync: str
+    full_page_writes: str
+    synchronous_commit: str
+    read_only: str
+    connections_max: int
+    server_time: datetime
+
+
+def status_of_accounts(connection: Connection) -> list[AccountStatus]:
+    """Every account, active ones first."""
+    return [AccountStatus(**row) for row in _rows(connection, "status_of_accounts")]
+
+
+def server_facts(connection: Connection) -> ServerFacts:
+    """Version, durability settings and clock of the server."""
+    return ServerFacts(**_rows(connection, "server_facts")[0])
+
+
+def _rows(connection: Connection, name: str) -> list[dict[str, Any]]:
+    cursor = connection.execute(queries[name])
+    columns = [column.name for column in cursor.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
