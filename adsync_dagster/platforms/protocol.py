@@ -9,6 +9,10 @@ An adapter's read is a generator. It yields three things:
 
 It ends with `return Complete(...)`, the verdict, or raises: there is no third way and no
 bare list. The driver (`transport.py`) owns sockets, retries, rate limits and the clock.
+
+A `yield Request(...)` behaves like a call: it gives the Response, which has passed the
+adapter's own `check`, or it raises the error the answer (after the driver's retries) belongs
+to. An adapter that knows what to do about one, such as ask for less, catches it there.
 """
 
 from __future__ import annotations
@@ -58,24 +62,38 @@ class Response:
     """What came back: status, headers with lower-case names, the decoded body."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    #: The parsed body once somebody asked for it: `check` and the adapter share one parse.
+    _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def json(self) -> Any:
         """The body as JSON; IncompleteRead when it is none (NaN and cut bodies included)."""
+        if not self._parsed:
+            self._parsed.append(self._parse())
+        return self._parsed[0]
+
+    def _parse(self) -> Any:
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
-            raise IncompleteRead(
-                f"the platform answered HTTP {self.status} with a body that is not JSON"
-            ) from None
+            pass
+        # Raised outside the handler: the decoder's error holds the whole body.
+        raise IncompleteRead(
+            f"the platform answered HTTP {self.status} with a body that is not JSON"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The records of one page, in the order of the wire."""
+    """The records of one page, in the order of the wire.
+
+    `ahead` is the Request this read will yield next, if it already knows: a driver may send
+    it while the records are being stored. The adapter then yields that very object.
+    """
 
     records: Sequence[Record]
+    ahead: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +139,16 @@ class PlatformAdapter(Protocol):
 
     def headers(self, credential: Credential) -> Mapping[str, str]:
         """The headers that authenticate a request. The only place a token is revealed."""
+
+    def parameters(self, credential: Credential) -> Mapping[str, str]:
+        """Parameters every request must carry besides the headers, never the token itself.
+
+        Meta's `appsecret_proof` is one; most platforms have none and return {}. The transport
+        adds them at the last moment, so no Request holds them.
+        """
+
+    def may_post(self, path: str) -> bool:
+        """Whether a POST to this path only reads. The transport sends no other POST."""
 
     def check(self, response: Response) -> None:
         """Return when the answer is a success, else raise the family the answer belongs to."""

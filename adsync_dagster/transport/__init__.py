@@ -1,0 +1,12 @@
+"""The only package with sockets: drives an adapter's reads against a platform.
+
+`client` runs reads (retries, budget, reading ahead), `exchange` makes one bounded HTTP
+exchange, `origin` decides which address may be spoken to, `budget` shares what the
+platform's usage headers ask for between threads.
+"""
+
+from adsync_dagster.transport.budget import RateBudget
+from adsync_dagster.transport.client import PlatformClient
+from adsync_dagster.transport.limits import TransportLimits
+
+__all__ = ["PlatformClient", "RateBudget", "TransportLimits"]
