@@ -26,7 +26,7 @@ from adsync_dagster.sync.reports import (
     Step,
     StepReport,
 )
-from adsync_dagster.warehouse import accounts, changes
+from adsync_dagster.warehouse import account_state, accounts
 
 #: How long a sync waits for another worker on the same account.
 LOCK_WAIT_SECONDS = 900.0
@@ -94,7 +94,9 @@ class _AccountSync:
     def run(self) -> None:
         """Run the chosen steps; a throttle or a block ends them early, a bad read does not."""
         context = self.context
+        accounts.mark_sync_attempted(context.session.connection, context.account)
         self._refresh_account()
+        context = self.context
         if Step.FINAL_SYNCS in self.steps:
             run_pending(context, self.final_syncs)
         for step, level, words in _ENTITY_STEPS:
@@ -124,8 +126,8 @@ class _AccountSync:
                     context.clock.now(), account.timezone, context.client.adapter.rules
                 )
                 account = accounts.set_history_start(connection, account, start)
-            accounts.clear_blocked(connection, account.id)
-            changes.unblock_account(connection, account.id)
+            accounts.clear_blocked(connection, account)
+            account_state.unblock_changes(connection, account.id)
         self.context = replace(context, account=account)
 
     def _run_step(self, step: Step, level: Level, words: str) -> None:
@@ -168,12 +170,12 @@ class _AccountSync:
             if self.final_syncs.error is not None and report.error is None:
                 report.error = self.final_syncs.error
                 report.error_family = self.final_syncs.error_family
-        counts = changes.count_pending(connection, context.account.id)
+        counts = account_state.count_pending(connection, context.account.id)
         report.pending, report.blocked = counts.pending, counts.blocked
         if report.error is not None:
-            accounts.mark_sync_failed(connection, context.account.id, report.error)
+            accounts.mark_sync_failed(connection, context.account, report.error)
         elif self.steps == ALL_STEPS and self.days is None:
-            accounts.mark_synced(connection, context.account.id)
+            accounts.mark_synced(connection, context.account)
 
 
 def _record_failure(
@@ -183,9 +185,9 @@ def _record_failure(
     with environment.database.connection() as connection:
         account = accounts.get_account(connection, account_key)
         if isinstance(error, Blocked):
-            accounts.set_blocked(connection, account.id, error.reason, str(error))
-        accounts.mark_sync_failed(connection, account.id, str(error))
-        counts = changes.count_pending(connection, account.id)
+            accounts.set_blocked(connection, account, error.reason, str(error))
+        accounts.mark_sync_failed(connection, account, str(error))
+        counts = account_state.count_pending(connection, account.id)
         report.pending, report.blocked = counts.pending, counts.blocked
 
 

@@ -20,7 +20,14 @@ from adsync_dagster.records import LEVELS, Complete, DateRange, Level
 from adsync_dagster.settlement import first_open_day, history_start
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
 from adsync_dagster.sync.reports import FinalSyncReport
-from adsync_dagster.warehouse import account_days, accounts, changes, entities, metrics
+from adsync_dagster.warehouse import (
+    account_days,
+    account_state,
+    accounts,
+    changes,
+    entities,
+    metrics,
+)
 from adsync_dagster.warehouse.changes import (
     PendingChange,
     get_entities_needing_final_sync,
@@ -104,7 +111,7 @@ def block_account_changes(environment: Environment, account_key: str, error: Blo
     """Write on every pending change of the account why it has to wait for a person."""
     with environment.database.connection() as connection:
         account = accounts.get_account(connection, account_key)
-        changes.block_account(connection, account.id, str(error), error.reason)
+        account_state.block_changes(connection, account.id, str(error), error.reason)
 
 
 def process_final_sync_for_entity(
@@ -236,6 +243,11 @@ def _read_and_commit(
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
             done = changes.complete(connection, finished, round_.token)
+            if done != len(finished):
+                raise AccountBusy(
+                    f"final syncs of {account.key} were settled or taken over by someone else"
+                    " during the read; what it read is dropped"
+                )
     round_.cover(read)
     report.entities += len(read)
     report.metrics += counts.inserted + counts.updated
@@ -274,7 +286,6 @@ def _leave_pending(
     if not log_ids:
         return
     reason = error.reason if isinstance(error, Blocked) else None
-    wait = error.retry_after_seconds if isinstance(error, Retryable) else None
     with context.session.transaction() as connection:
         changes.record_failure(
             connection,
@@ -282,7 +293,6 @@ def _leave_pending(
             round_.token,
             str(error),
             blocked_reason=reason,
-            retry_after_seconds=wait,
         )
     report.fail(error)
     report.failed += len(log_ids)
@@ -295,6 +305,6 @@ def _leave_pending(
 
 
 def _finish(connection: Connection, account_id: UUID, report: FinalSyncReport) -> FinalSyncReport:
-    counts = changes.count_pending(connection, account_id)
+    counts = account_state.count_pending(connection, account_id)
     report.pending_after, report.blocked = counts.pending, counts.blocked
     return report

@@ -9,16 +9,15 @@ then sealed where its reads started late enough.
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 
-from adsync_dagster.calendar import account_day, split_range
-from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.calendar import split_range
 from adsync_dagster.records import LEVELS, DateRange, DayTotals, Level
 from adsync_dagster.settlement import history_start, may_seal, plan
 from adsync_dagster.sync.environment import SyncContext
-from adsync_dagster.sync.reconciliation import reconcile_level
+from adsync_dagster.sync.reconciliation import read_totals, reconcile_level
 from adsync_dagster.sync.reports import StepReport
 from adsync_dagster.warehouse import account_days, entities, metrics
+from adsync_dagster.warehouse.days import day_list
 from adsync_dagster.warehouse.staging import MetricsStage
 
 #: Rows a piece of a range may be expected to hold, and its length in days at most.
@@ -60,6 +59,8 @@ def _due(context: SyncContext, *, everything_open: bool) -> list[DateRange]:
 def _read_piece(context: SyncContext, piece: DateRange, report: StepReport) -> None:
     """All levels of one piece. Every level is its own transaction and its own verdict."""
     totals = read_totals(context, piece)
+    with context.session.transaction() as connection:
+        account_days.record_totals(connection, context.account, totals.values(), piece)
     unreconciled: set[date] = set()
     started: dict[Level, datetime] = {}
     for level in LEVELS:
@@ -79,22 +80,6 @@ def _read_piece(context: SyncContext, piece: DateRange, report: StepReport) -> N
     )
 
 
-def read_totals(context: SyncContext, days: DateRange) -> dict[date, DayTotals]:
-    """The platform's account totals; a day it leaves out of a complete read is a zero day."""
-    adapter = context.client.adapter
-    records, _ = context.client.rows(
-        adapter.report_totals(context.account.platform_account_id, days, context.clock.now())
-    )
-    totals: dict[date, DayTotals] = {day: _zero(day) for day in _each_day(days)}
-    for record in records:
-        if not isinstance(record, DayTotals) or record.date not in totals:
-            raise IncompleteRead(
-                f"the account totals of {context.account.key} hold a day that was not asked for"
-            )
-        totals[record.date] = record
-    return totals
-
-
 def _read_level(
     context: SyncContext,
     level: Level,
@@ -111,13 +96,12 @@ def _read_level(
         )
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
-            account_days.record_totals(connection, account, level, list(totals.values()))
             account_days.record_read(connection, account, level, piece, verdict.read_started_at)
         absent = metrics.absent_rows(context.session.connection, account, level, piece)
     report.counts["rows"] += verdict.row_count
     for name in ("inserted", "updated", "unchanged"):
         report.counts[name] += getattr(counts, name)
-    apart = reconcile_level(context, level, piece, absent)
+    apart = reconcile_level(context, level, totals, absent)
     return verdict.read_started_at, apart
 
 
@@ -133,30 +117,11 @@ def _seal(
     oldest = min(started.values())
     final = [
         day
-        for day in _each_day(piece)
+        for day in day_list(piece)
         if day not in unreconciled and may_seal(day, account.timezone, oldest, rules)
     ]
     if final:
         with context.session.transaction() as connection:
-            report.counts["sealed"] += account_days.seal(connection, account, final)
-
-
-def _each_day(days: DateRange) -> list[date]:
-    return [date.fromordinal(days.since.toordinal() + offset) for offset in range(days.days)]
-
-
-def _zero(day: date) -> DayTotals:
-    nothing = Decimal(0)
-    return DayTotals(
-        date=day,
-        impressions=0,
-        clicks=0,
-        spend=nothing,
-        conversions=nothing,
-        conversion_value=nothing,
-    )
-
-
-def today_of(context: SyncContext) -> date:
-    """The account-local day it is now."""
-    return account_day(context.clock.now(), context.account.timezone)
+            report.counts["sealed"] += account_days.seal(
+                connection, account, dict.fromkeys(LEVELS, final), context.clock.now()
+            ) // len(LEVELS)

@@ -10,13 +10,16 @@ is kept as a residual with its class; a moving or unexplained day is never seale
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 
+from adsync_dagster.errors import IncompleteRead
 from adsync_dagster.records import DateRange, DayTotals, Level
 from adsync_dagster.sync.environment import SyncContext
-from adsync_dagster.warehouse import account_days, entities, metrics
-from adsync_dagster.warehouse.account_days import Residual
+from adsync_dagster.warehouse import account_days, account_state, entities, metrics
+from adsync_dagster.warehouse.account_days import Residual, ResidualClass
+from adsync_dagster.warehouse.days import day_list
 from adsync_dagster.warehouse.staging import MetricsStage
 
 #: Entities asked by id in one read.
@@ -24,30 +27,58 @@ IDS_PER_READ = 50
 #: Silent entities asked by id at most; above it the day stays open as unexplained.
 SILENT_IDS_MAX = 2_000
 
-NEVER_SEEN = "never_seen_entity"
-MOVING = "moving"
-UNEXPLAINED = "unexplained"
-
 AbsentRow = tuple[str, date]
 
 
 def reconcile_level(
-    context: SyncContext, level: Level, piece: DateRange, absent: Collection[AbsentRow]
+    context: SyncContext,
+    level: Level,
+    totals: Mapping[date, DayTotals],
+    absent: Collection[AbsentRow],
 ) -> set[date]:
-    """Reconcile one level of a piece just merged; returns the days that must stay open.
+    """Reconcile one level of the days just merged; returns those that must stay open.
 
+    `totals` are the account totals the days were compared with so far, one for each day;
     `absent` are stored non-zero rows that the report did not show again.
     """
-    residuals = _compare(context, level, piece)
+    residuals = _compare(context, level, DateRange(since=min(totals), until=max(totals)))
     if not residuals:
         return set()
-    days, moved = _reread_totals(context, level, residuals)
+    days, moved = _reread_totals(context, residuals, totals)
     residuals = _compare(context, level, days)
     if residuals:
         residuals = _complete_hidden(context, level, days, residuals, absent)
     if residuals and not _explained_before(residuals):
         residuals = _ask_the_silent(context, level, days)
     return _classify(context, level, residuals, moved)
+
+
+def read_totals(context: SyncContext, days: DateRange) -> dict[date, DayTotals]:
+    """The platform's account totals; a day it leaves out of a complete read is a zero day."""
+    adapter = context.client.adapter
+    records, _ = context.client.rows(
+        adapter.report_totals(context.account.platform_account_id, days, context.clock.now())
+    )
+    totals: dict[date, DayTotals] = {day: _zero(day) for day in day_list(days)}
+    for record in records:
+        if not isinstance(record, DayTotals) or record.date not in totals:
+            raise IncompleteRead(
+                f"the account totals of {context.account.key} hold a day that was not asked for"
+            )
+        totals[record.date] = record
+    return totals
+
+
+def _zero(day: date) -> DayTotals:
+    nothing = Decimal(0)
+    return DayTotals(
+        date=day,
+        impressions=0,
+        clicks=0,
+        spend=nothing,
+        conversions=nothing,
+        conversion_value=nothing,
+    )
 
 
 def _compare(context: SyncContext, level: Level, days: DateRange) -> list[Residual]:
@@ -57,21 +88,17 @@ def _compare(context: SyncContext, level: Level, days: DateRange) -> list[Residu
 
 
 def _reread_totals(
-    context: SyncContext, level: Level, residuals: Sequence[Residual]
+    context: SyncContext, residuals: Sequence[Residual], before: Mapping[date, DayTotals]
 ) -> tuple[DateRange, set[date]]:
     """Read the totals of the days apart once more; returns those days and the ones that moved."""
     days = DateRange(
         since=min(residual.date for residual in residuals),
         until=max(residual.date for residual in residuals),
     )
-    account, adapter = context.account, context.client.adapter
-    records, _ = context.client.rows(
-        adapter.report_totals(account.platform_account_id, days, context.clock.now())
-    )
-    fresh = {record.date: record for record in records if isinstance(record, DayTotals)}
+    fresh = read_totals(context, days)
     with context.session.transaction() as connection:
-        changed = account_days.record_totals(connection, account, level, list(fresh.values()))
-    return days, set(changed)
+        account_days.record_totals(connection, context.account, fresh.values(), days)
+    return days, {day for day, total in fresh.items() if total != before[day]}
 
 
 def _complete_hidden(
@@ -149,12 +176,12 @@ class _NotProven(Exception):
 
 def _explained_before(residuals: Sequence[Residual]) -> bool:
     """Whether every day is apart by exactly what an earlier read already explained."""
-    return all(residual.residual_class == NEVER_SEEN for residual in residuals)
+    return all(residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY for residual in residuals)
 
 
 def _ask_the_silent(context: SyncContext, level: Level, days: DateRange) -> list[Residual]:
     """Ask by id every entity that could have delivered and had no row in the report."""
-    silent = entities.silent_ids(
+    silent = account_state.silent_ids(
         context.session.connection, context.account, level, days, limit=SILENT_IDS_MAX + 1
     )
     if len(silent) > SILENT_IDS_MAX:
@@ -178,13 +205,15 @@ def _classify(
     classes = {residual.date: _class_of(residual, moved) for residual in residuals}
     if classes:
         with context.session.transaction() as connection:
-            account_days.classify(connection, context.account, level, classes)
-    return {day for day, name in classes.items() if name != NEVER_SEEN}
+            for name in sorted(set(classes.values())):
+                days = [day for day, given in classes.items() if given == name]
+                account_days.classify(connection, context.account, level, days, name)
+    return {day for day, name in classes.items() if name != ResidualClass.NEVER_SEEN_ENTITY}
 
 
-def _class_of(residual: Residual, moved: set[date]) -> str:
+def _class_of(residual: Residual, moved: set[date]) -> ResidualClass:
     if residual.date in moved:
-        return MOVING
+        return ResidualClass.MOVING
     amounts = (
         residual.spend,
         residual.impressions,
@@ -194,4 +223,6 @@ def _class_of(residual: Residual, moved: set[date]) -> str:
     )
     # Children can only fall short of the total when one of them was never seen. Children
     # above the total means a row of ours is wrong or stale, and a person should look.
-    return NEVER_SEEN if all(amount >= 0 for amount in amounts) else UNEXPLAINED
+    if all(amount >= 0 for amount in amounts):
+        return ResidualClass.NEVER_SEEN_ENTITY
+    return ResidualClass.UNEXPLAINED

@@ -13,7 +13,7 @@ from adsync_dagster.errors import AdsyncError
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.environment import Environment, logger
 from adsync_dagster.sync.reports import ENTITY_STEPS, SafetyNetReport, Step
-from adsync_dagster.warehouse import accounts, changes
+from adsync_dagster.warehouse import account_state, accounts
 
 
 def run_safety_net(environment: Environment, *, log: logging.Logger = logger) -> SafetyNetReport:
@@ -58,4 +58,4 @@ def log_missed_changes(environment: Environment, account_key: str) -> int:
     """Log stops that left no row in the change log; returns how many there were."""
     with environment.database.connection() as connection:
         account = accounts.get_account(connection, account_key)
-        return changes.log_missed_changes(connection, account.id)
+        return account_state.log_missed_changes(connection, account.id)

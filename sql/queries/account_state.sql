@@ -1,0 +1,83 @@
+-- What one account owes and hides, asked across tables by the sync services.
+
+-- count_changes --
+-- Of an account's logged changes: all, done, pending, and pending but waiting for a person.
+SELECT count(*), count(*) FILTER (WHERE final_sync_completed),
+       count(*) FILTER (WHERE NOT final_sync_completed),
+       count(*) FILTER (WHERE NOT final_sync_completed AND blocked_reason IS NOT NULL)
+  FROM ad_status_change_log
+ WHERE ad_account_id = %(ad_account_id)s
+
+-- count_pending --
+-- How many changes an account owes, and how many of them wait for a person.
+SELECT count(*), count(*) FILTER (WHERE blocked_reason IS NOT NULL)
+  FROM ad_status_change_log
+ WHERE NOT final_sync_completed AND ad_account_id = %(ad_account_id)s
+
+-- block_account_changes --
+-- The account cannot be read: its pending changes wait for a person, tried again every hour.
+-- No attempt is counted, because none was made.
+UPDATE ad_status_change_log
+   SET blocked_reason = %(reason)s, final_sync_error = %(error)s,
+       next_attempt_at = greatest(next_attempt_at, adsync_now() + interval '1 hour'),
+       claim_token = NULL, claimed_at = NULL
+ WHERE NOT final_sync_completed AND ad_account_id = %(ad_account_id)s
+
+-- unblock_account_changes --
+-- The account can be read again: what waited for that alone is due now.
+UPDATE ad_status_change_log
+   SET blocked_reason = NULL, next_attempt_at = adsync_now()
+ WHERE NOT final_sync_completed AND ad_account_id = %(ad_account_id)s
+   AND blocked_reason IN ('credential', 'permission', 'account', 'blocked')
+
+-- log_missed_changes --
+-- Stopped entities whose stop left no row in the log: a trigger was disabled, or a restore did
+-- not run it. Their last logged status is not the one they have; or nothing was ever logged of
+-- them although they had numbers after the account's first complete sync.
+INSERT INTO ad_status_change_log (entity_type, entity_id, platform_entity_id, ad_account_id, user_id, platform,
+                                  old_status, new_status, final_sync_completed, source, metadata)
+SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
+       coalesce(last.new_status, 'ACTIVE'), CASE WHEN is_delivering(t.status) THEN t.effective_status ELSE t.status END,
+       false, 'safety_net', jsonb_build_object('kind', 'missed')
+  FROM {entities} t
+  JOIN ad_accounts a ON a.id = t.ad_account_id
+  LEFT JOIN LATERAL (
+    SELECT l.new_status FROM ad_status_change_log l
+     WHERE l.entity_type = %(level)s AND l.entity_id = t.id
+     ORDER BY l.change_seq DESC LIMIT 1) last ON true
+ WHERE t.ad_account_id = %(ad_account_id)s AND a.first_synced_at IS NOT NULL
+   AND t.platform_status IS NOT NULL
+   AND NOT (is_delivering(t.status) AND is_delivering(coalesce(t.effective_status, t.status)))
+   AND NOT EXISTS (SELECT FROM ad_status_change_log l
+                    WHERE NOT l.final_sync_completed AND l.ad_account_id = t.ad_account_id
+                      AND l.entity_type = %(level)s AND l.entity_id = t.id)
+   AND ((last.new_status IS NOT NULL AND is_delivering(last.new_status))
+        OR (last.new_status IS NULL AND EXISTS (
+              SELECT FROM ad_metrics m
+               WHERE m.ad_account_id = t.ad_account_id AND m.entity_type = %(level)s AND m.entity_id = t.id
+                 AND m.date > (a.first_synced_at AT TIME ZONE a.timezone)::date AND m.spend > 0)))
+ ORDER BY t.{platform_id}
+
+-- silent_ids --
+-- Entities with no stored numbers on any of the days, that could have had some: they deliver
+-- now, or changed, appeared or had numbers within the weeks before.
+SELECT t.{platform_id}
+  FROM {entities} t
+ WHERE t.ad_account_id = %(ad_account_id)s
+   AND NOT EXISTS (SELECT FROM ad_metrics m
+                    WHERE m.date BETWEEN %(since)s AND %(until)s AND m.entity_type = %(level)s AND m.entity_id = t.id)
+   AND (is_delivering(coalesce(t.effective_status, t.status))
+        OR t.status_changed_at >= %(active_since)s
+        OR t.created_at >= %(active_since)s
+        OR EXISTS (SELECT FROM ad_metrics m
+                    WHERE m.date >= %(active_since)s AND m.entity_type = %(level)s AND m.entity_id = t.id))
+ ORDER BY t.{platform_id}
+ LIMIT %(limit)s
+
+-- count_sealed_days --
+-- Account days that are sealed at every level.
+SELECT count(*) FROM (
+  SELECT date FROM ad_account_days
+   WHERE ad_account_id = %(ad_account_id)s
+   GROUP BY date
+  HAVING count(*) FILTER (WHERE state = 'sealed') = 3) AS sealed
