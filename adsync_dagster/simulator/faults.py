@@ -1,0 +1,139 @@
+"""Faults by name, armed by rule: the next n requests matching a path answer with this.
+
+A rule fires at one stage of a request's life: `hook` before anything, `answer` instead of the
+wire, `time` to show an older truth, `payload` on the JSON before it is encoded, `encode` on the
+bytes, `transport` on the socket. Draws come from a seeded generator of their own, so that
+leaving a fault out does not reshuffle the world. Every hit is recorded for the judge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from adsync_dagster.errors import UsageError
+
+#: Every known fault and its stage. Wires add theirs with `register`.
+STAGES: dict[str, str] = {
+    "call": "hook",
+    "stale": "time",
+    "swapped": "payload",
+    "html_body": "answer",
+    "empty_body": "answer",
+    "http_status": "answer",
+    "redirect": "answer",
+    "body": "answer",
+    "invalid_json": "encode",
+    "cut_json": "encode",
+    "not_a_number": "encode",
+    "duplicate_keys": "encode",
+    "gzip_bomb": "encode",
+    "deep_json": "encode",
+    "huge_body": "encode",
+    "reset": "transport",
+    "reset_mid_body": "transport",
+    "long_content_length": "transport",
+    "slow_drip": "transport",
+    "hang": "transport",
+}
+
+
+def register(names: Mapping[str, str]) -> None:
+    """Make a wire's own faults known, each with its stage."""
+    STAGES.update(names)
+
+
+@dataclass(slots=True, eq=False)
+class Rule:
+    """One armed fault."""
+
+    id: int
+    name: str
+    path: re.Pattern[str]
+    method: str | None
+    #: How often it still fires; None for always.
+    left: int | None
+    #: Matching requests to let pass first.
+    skip: int
+    probability: float
+    options: dict[str, Any] = field(default_factory=dict)
+    fired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A fault that happened."""
+
+    at: int
+    rule_id: int
+    name: str
+    method: str
+    path: str
+
+
+class Faults:
+    """The armed rules of one simulator."""
+
+    def __init__(self, seed: int, now: Callable[[], int]) -> None:
+        self._random = Random(f"faults {seed}")
+        self._now = now
+        self._count = 0
+        self.rules: list[Rule] = []
+        self.hits: list[Hit] = []
+
+    def arm(
+        self,
+        name: str,
+        *,
+        path: str = "",
+        method: str | None = None,
+        count: int | None = 1,
+        skip: int = 0,
+        probability: float = 1.0,
+        **options: Any,
+    ) -> Rule:
+        """Arm a fault for requests whose path (without the version) matches this expression.
+
+        `count` None means for ever; `skip` lets that many matching requests pass first.
+        UsageError for a fault nobody knows.
+        """
+        if name not in STAGES:
+            raise UsageError(f"no fault is called {name!r}; known: {', '.join(sorted(STAGES))}")
+        self._count += 1
+        rule = Rule(self._count, name, re.compile(path), method, count, skip, probability, options)
+        self.rules.append(rule)
+        return rule
+
+    def disarm(self, rule: Rule | int | None = None) -> None:
+        """Remove one rule, or all."""
+        wanted = rule.id if isinstance(rule, Rule) else rule
+        self.rules = [known for known in self.rules if wanted is not None and known.id != wanted]
+
+    def fire(self, stage: str, method: str, path: str) -> list[Rule]:
+        """The rules of a stage that strike this request, counted as used."""
+        if not self.rules:
+            return []
+        struck = []
+        for rule in self.rules:
+            if STAGES[rule.name] == stage and self._strikes(rule, method, path):
+                struck.append(rule)
+                self.hits.append(Hit(self._now(), rule.id, rule.name, method, path))
+        return struck
+
+    def _strikes(self, rule: Rule, method: str, path: str) -> bool:
+        if rule.left == 0 or (rule.method and rule.method != method):
+            return False
+        if rule.path.search(path) is None:
+            return False
+        if rule.probability < 1.0 and self._random.random() >= rule.probability:
+            return False
+        if rule.skip:
+            rule.skip -= 1
+            return False
+        if rule.left is not None:
+            rule.left -= 1
+        rule.fired += 1
+        return True
