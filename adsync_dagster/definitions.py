@@ -12,9 +12,8 @@ from adsync_dagster.assets.checks import health_checks
 from adsync_dagster.assets.safety_net import weekly_safety_net
 from adsync_dagster.assets.status_change_log import AD_STATUS_CHANGE_LOG
 from adsync_dagster.jobs import JOBS
-from adsync_dagster.records import Platform
 from adsync_dagster.resources.environment import AdsyncResource
-from adsync_dagster.resources.platforms import PlatformResource
+from adsync_dagster.resources.platforms import platform_resources
 from adsync_dagster.resources.tokens import TokenVaultResource
 from adsync_dagster.resources.warehouse import WarehouseResource
 from adsync_dagster.schedules import build_schedules
@@ -34,7 +33,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "adsync": AdsyncResource(),
             "warehouse": WarehouseResource(),
             "token_vault": TokenVaultResource(),
-            **{platform.value: PlatformResource(platform=platform) for platform in Platform},
+            **platform_resources(settings),
         },
         # A process per step costs three seconds of start-up; threads do the waiting here.
         executor=dg.in_process_executor,

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from adsync_dagster.assets.account_asset import OWNERS, AccountAsset
+from adsync_dagster.assets.account_asset import AccountAsset
 from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS
 from adsync_dagster.assets.ad_sets import AD_SETS
 from adsync_dagster.assets.ads import ADS
@@ -17,7 +17,6 @@ from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.in_flight import KIND_TAG
 from adsync_dagster.assets.metrics import METRICS
-from adsync_dagster.assets.partitions import AD_ACCOUNTS
 from adsync_dagster.assets.safety_net import SAFETY_NET_KEY
 
 #: The launchpad config of the settle job: all open days, not only those that are due.
@@ -39,10 +38,8 @@ def _account_job(
         selection=dg.AssetSelection.assets(*(a.key for a in assets)).without_checks(),
         description=description,
         tags={KIND_TAG: kind, **(tags or {})},
-        partitions_def=AD_ACCOUNTS,
         executor_def=dg.in_process_executor,
         config=config,
-        owners=list(OWNERS),
     )
 
 
@@ -82,16 +79,14 @@ safety_net_job = dg.define_asset_job(
     description="The weekly net over all accounts: log missed changes, finish what is pending.",
     tags={KIND_TAG: "safety_net", "dagster/max_retries": "2"},
     executor_def=dg.in_process_executor,
-    owners=list(OWNERS),
 )
 
 health_checks_job = dg.define_asset_job(
     "health_checks_job",
     selection=dg.AssetSelection.all_asset_checks(),
     description="All asset checks, over all accounts, in one step.",
-    tags={KIND_TAG: "health_checks"},
+    tags={KIND_TAG: "health_checks", "dagster/max_runtime": "600"},
     executor_def=dg.in_process_executor,
-    owners=list(OWNERS),
 )
 
 JOBS = (

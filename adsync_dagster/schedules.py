@@ -11,7 +11,6 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from adsync_dagster.assets.account_asset import OWNERS
 from adsync_dagster.assets.in_flight import accounts_in_flight, kind_in_flight
 from adsync_dagster.assets.partitions import ensure_partitions
 from adsync_dagster.assets.windows import cut_windows
@@ -80,7 +79,6 @@ def build_account_sync_schedule(settings: Settings) -> dg.ScheduleDefinition:
             "Syncs every active account, a run per window of accounts. An account whose last"
             " sync is still running is left to it."
         ),
-        owners=list(OWNERS),
     )
     def account_sync_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -103,7 +101,6 @@ def build_settle_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Daily: reads every open day of every account again and seals what is final.",
-        owners=list(OWNERS),
     )
     def settle_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -126,7 +123,6 @@ def build_weekly_safety_net(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Sundays at 02:00: catches what every other path missed, on every account.",
-        owners=list(OWNERS),
     )
     def weekly_safety_net(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -147,7 +143,6 @@ def build_health_checks_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every half hour: looks for overdue work, residuals and silenced triggers.",
-        owners=list(OWNERS),
     )
     def health_checks_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]

@@ -6,8 +6,9 @@ bad account fails only its own partition: each account is synced on its own, and
 whose step succeeded get a materialization.
 """
 
-from __future__ import annotations
+# No postponed annotations here: Dagster compares the one of `context` with its own types.
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ def build_account_sync(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: AccountSyncConfig,
         adsync: dg.ResourceParam[Environment],
-    ) -> None:
+    ) -> Iterator[dg.AssetMaterialization]:
         """Sync every account of the window: final syncs, campaigns, ad sets, ads, metrics."""
         plan = WindowPlan(
             assets=tuple(a for a in ACCOUNT_ASSETS if a.key in context.selected_asset_keys),
@@ -120,33 +121,30 @@ def build_account_sync(settings: Settings) -> dg.AssetsDefinition:
             everything_open=config.everything_open,
             threads=adsync.settings.account_threads,
         )
-        run_window(context, adsync, list(context.partition_keys), plan)
+        yield from run_window(context.log, adsync, context.partition_keys, plan)
 
     return account_sync
 
 
 def run_window(
-    context: dg.AssetExecutionContext,
-    environment: Environment,
-    keys: Sequence[str],
-    plan: WindowPlan,
-) -> None:
-    """Sync the accounts, log a materialization per finished asset, fail if any account did."""
+    log: logging.Logger, environment: Environment, keys: Sequence[str], plan: WindowPlan
+) -> Iterator[dg.AssetMaterialization]:
+    """Sync the accounts, give a materialization per finished asset, fail if any account did."""
     with environment.database.connection() as connection:
         active = {account.key: account for account in accounts.list_accounts(connection)}
     chosen = [key for key in keys if key in active]
     if gone := len(keys) - len(chosen):
-        context.log.warning(f"{gone} account(s) of this run are not active and were left alone")
+        log.warning("%d account(s) of this run are not active and were left alone", gone)
     failed: list[AccountReport] = []
     skipped = 0
     for report in _reports(environment, chosen, plan):
-        _log_materializations(context, environment, active[report.account_key], report, plan)
+        yield from _materializations(environment, active[report.account_key], report, plan)
         if report.busy and plan.only_final_syncs:
             skipped += 1  # Whoever holds the account runs its final syncs, or the sensor asks again
         elif report.error is not None:
             failed.append(report)
     done = len(chosen) - len(failed) - skipped
-    context.log.info(f"{done} of {len(keys)} accounts done, {len(failed)} failed, {skipped} busy")
+    log.info("%d of %d accounts done, %d failed, %d busy", done, len(keys), len(failed), skipped)
     if failed:
         raise failure_of(failed, len(keys))
 
@@ -199,13 +197,10 @@ def _defect(key: str, error: Exception) -> AccountReport:
     return AccountReport(account_key=key, error=message, error_family="defect")
 
 
-def _log_materializations(
-    context: dg.AssetExecutionContext,
-    environment: Environment,
-    account: Account,
-    report: AccountReport,
-    plan: WindowPlan,
-) -> None:
+def _materializations(
+    environment: Environment, account: Account, report: AccountReport, plan: WindowPlan
+) -> Iterator[dg.AssetMaterialization]:
+    """A materialization for every asset whose step succeeded for this account."""
     finished = [asset for asset in plan.assets if asset.outcome(report) is not None]
     if not finished:
         return
@@ -216,10 +211,8 @@ def _log_materializations(
             row_counts=checks.row_counts(connection, account.id),
         )
     for asset in finished:
-        context.log_event(
-            dg.AssetMaterialization(
-                asset.key, partition=account.key, metadata=dict(asset.metadata(report, facts))
-            )
+        yield dg.AssetMaterialization(
+            asset.key, partition=account.key, metadata=dict(asset.metadata(report, facts))
         )
 
 

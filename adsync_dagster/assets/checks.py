@@ -4,7 +4,7 @@ They look at all accounts at once and run in one step of `health_checks_job`, ap
 runs of accounts. Each says what to do about what it found.
 """
 
-from __future__ import annotations
+# No postponed annotations here: Dagster compares the one of `context` with its own types.
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta

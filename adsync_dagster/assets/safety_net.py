@@ -1,6 +1,6 @@
 """`weekly_safety_net`: the report of the net that catches what every other path missed."""
 
-from __future__ import annotations
+# No postponed annotations here: Dagster compares the one of `context` with its own types.
 
 import dagster as dg
 

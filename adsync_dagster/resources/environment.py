@@ -11,7 +11,7 @@ from adsync_dagster.settings import Settings
 from adsync_dagster.sync.environment import Environment
 
 
-class AdsyncResource(dg.ConfigurableResourceFactory[Environment]):
+class AdsyncResource(dg.ConfigurableResource[Environment]):
     """Warehouse, clock, credentials and platform clients of one run. It has no configuration."""
 
     @contextmanager

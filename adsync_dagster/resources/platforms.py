@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.platforms.registry import adapter_for
 from adsync_dagster.records import Platform
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.environment import Environment
@@ -42,7 +43,7 @@ class PlatformAccess:
             yield client
 
 
-class PlatformResource(dg.ConfigurableResourceFactory[PlatformAccess]):
+class PlatformResource(dg.ConfigurableResource[PlatformAccess]):
     """Access to one platform, named in code and not in the launchpad."""
 
     platform: Platform
@@ -57,3 +58,15 @@ class PlatformResource(dg.ConfigurableResourceFactory[PlatformAccess]):
             yield PlatformAccess(platform=self.platform, environment=environment)
         finally:
             environment.close()
+
+
+def platform_resources(settings: Settings) -> dict[str, PlatformResource]:
+    """A resource for every platform that this version has an adapter for."""
+    resources: dict[str, PlatformResource] = {}
+    for platform in Platform:
+        try:
+            adapter_for(platform, settings)
+        except UsageError:
+            continue
+        resources[platform.value] = PlatformResource(platform=platform)
+    return resources

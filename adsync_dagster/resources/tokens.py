@@ -11,7 +11,7 @@ from adsync_dagster.settings import Settings
 from adsync_dagster.warehouse.tokens import TokenVault
 
 
-class TokenVaultResource(dg.ConfigurableResourceFactory[TokenVault]):
+class TokenVaultResource(dg.ConfigurableResource[TokenVault]):
     """Gives the vault; the key that opens it comes from the environment, never from config."""
 
     @contextmanager

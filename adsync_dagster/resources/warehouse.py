@@ -19,7 +19,7 @@ from adsync_dagster.warehouse.embedded import ensure_started
 from adsync_dagster.warehouse.migrations import require_current
 
 
-class WarehouseResource(dg.ConfigurableResourceFactory[Database]):
+class WarehouseResource(dg.ConfigurableResource[Database]):
     """Opens the warehouse for a run or a tick and closes it afterwards.
 
     UsageError, in one line that says what to do, when it cannot be reached or is not migrated.
