@@ -3,7 +3,7 @@
 # path with spaces works.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-fast lint format benchmark wheel clean
+.PHONY: help install demo dev test test-fast lint format docs benchmark wheel clean
 
 TEST_WORKERS ?= 2
 ARGS ?=
@@ -37,6 +37,9 @@ lint: install ## check style, types, the import contract and the SQL
 format: install ## let ruff rewrite the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+docs: install ## put the help of every command into docs/cli.md
+	@.venv/bin/python scripts/update_cli_docs.py
 
 benchmark: install ## measure throughput on this machine
 	@.venv/bin/python -m benchmarks $(ARGS)

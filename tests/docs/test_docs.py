@@ -1,0 +1,112 @@
+"""The docs say what the program does: every command, option, setting and word of the tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from adsync_dagster.commands.exits import ExitCode
+from adsync_dagster.settings import VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+CLI = (DOCS / "cli.md").read_text(encoding="utf-8")
+SETTINGS = (DOCS / "settings.md").read_text(encoding="utf-8")
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md")])
+
+
+def _generator() -> ModuleType:
+    """The script behind `make docs`."""
+    path = ROOT / "scripts" / "update_cli_docs.py"
+    spec = importlib.util.spec_from_file_location("update_cli_docs", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATOR = _generator()
+COMMANDS = GENERATOR.commands()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_in_the_docs_as_it_is(name: str) -> None:
+    """docs/cli.md holds each command's help word for word; `make docs` refreshes it."""
+    blocks = {match["command"]: match["help"] for match in GENERATOR.BLOCK.finditer(CLI)}
+    assert blocks.get(name) == GENERATOR.help_of(name), "run `make docs`"
+
+
+def test_no_command_is_documented_that_is_gone() -> None:
+    """A removed command leaves the docs with it."""
+    documented = {match["command"] for match in GENERATOR.BLOCK.finditer(CLI)}
+    assert documented == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    """Each command says in a sentence what it does, each option what it is for; with an example."""
+    command = COMMANDS[name]
+    assert command.help
+    if not hasattr(command, "commands"):
+        assert f"Example: {name}" in command.help
+    for option in command.params:
+        assert getattr(option, "help", None), f"{option.name} has no help"
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_every_setting_is_in_the_docs(name: str) -> None:
+    """Each variable has its row in docs/settings.md."""
+    assert re.search(rf"^\| `{name}` \| .+ \| .+ \|$", SETTINGS, re.MULTILINE)
+
+
+def test_no_setting_is_documented_that_is_gone() -> None:
+    """docs/settings.md names no ADSYNC_ variable that the program would refuse."""
+    assert set(re.findall(r"\bADSYNC_[A-Z_]+\b", SETTINGS)) - {"ADSYNC_"} <= set(VARIABLES)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_only_settings_that_exist(page: Path) -> None:
+    """No page tells to set a variable that is refused."""
+    named = set(re.findall(r"\bADSYNC_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))
+    assert named <= set(VARIABLES)
+
+
+def test_every_exit_code_is_explained() -> None:
+    """The table of exit codes has a row per code."""
+    for code in ExitCode:
+        assert re.search(rf"^\| {code.value} \| .+ \|", CLI, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A relative link names a file that exists."""
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_only_make_targets_that_exist(page: Path) -> None:
+    """`make something` in a page is a target of the Makefile."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_only_commands_that_exist(page: Path) -> None:
+    """`adsync something` in a page is a command."""
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    named = set(re.findall(r"`adsync ([a-z][a-z-]+)", text))
+    named |= set(re.findall(r"\badsync ([a-z][a-z-]+)", code))
+    assert named <= {name.split()[1] for name in COMMANDS if " " in name}
