@@ -30,7 +30,13 @@ group = typer.Typer(
 )
 
 PlatformName = Annotated[
-    str, typer.Option("--platform", help="facebook, tiktok or google_ads.", show_default=False)
+    str,
+    typer.Option(
+        "--platform",
+        metavar="PLATFORM",
+        help="facebook, tiktok or google_ads.",
+        show_default=False,
+    ),
 ]
 TokenEnv = Annotated[
     str | None,

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note
 from adsync_dagster.commands.surroundings import prepare_dagster, warehouse_url
 from adsync_dagster.errors import UsageError
@@ -25,7 +26,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: How long Dagster's processes get to end by themselves before they are killed.
 _STOP_SECONDS = 30.0
 
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, metavar="PORT", help="Port to listen on.")]
 
 
 def demo(
@@ -33,7 +34,10 @@ def demo(
     ui: Annotated[
         bool, typer.Option("--ui", help="Open Dagster's UI at the end, until Ctrl-C.")
     ] = False,
-    port: Port = 3000,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Port of the UI; a free one if unset."),
+    ] = None,
 ) -> int:
     """Show the whole story here, with a simulated platform.
 
@@ -44,17 +48,19 @@ def demo(
     \b
     Example: adsync demo --ui
     """
-    from adsync_dagster.demo import run
+    from adsync_dagster.demo.story import run
 
-    if ui:
+    if port is not None:
         require_free_port("127.0.0.1", port)
-    return run(ui=ui, port=port)
+    return ExitCode.OK if run(ui=ui, port=port) else ExitCode.WORK_LEFT
 
 
 def dev(
     *,
     port: Port = 3000,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
     no_login: Annotated[
         bool,
         typer.Option(
