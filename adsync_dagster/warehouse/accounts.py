@@ -1,0 +1,174 @@
+"""`ad_accounts`: which accounts are synced, what the platform calls them, how syncs went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from adsync_dagster.calendar import zone
+from adsync_dagster.errors import UsageError
+from adsync_dagster.records import Account, AccountInfo, Platform
+from adsync_dagster.warehouse.database import Connection
+from adsync_dagster.warehouse.queries import queries
+from adsync_dagster.warehouse.text import short_text, storable_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """How an account's syncs went. Instants are UTC; None means it never happened."""
+
+    id: UUID
+    key: str
+    name: str
+    is_active: bool
+    history_start: date | None
+    first_synced_at: datetime | None
+    last_synced_at: datetime | None
+    last_sync_attempted_at: datetime | None
+    last_sync_error: str | None
+    blocked_reason: str | None
+    blocked_detail: str | None
+    blocked_at: datetime | None
+
+
+def list_accounts(connection: Connection, *, also_inactive: bool = False) -> list[Account]:
+    """The accounts to sync, ordered by key. Rows of unknown platforms are left out."""
+    rows = connection.execute(queries["list_accounts"], {"also_inactive": also_inactive})
+    known = {platform.value for platform in Platform}
+    return [_account(row) for row in rows.fetchall() if row[1] in known]
+
+
+def get_account(connection: Connection, key: str) -> Account:
+    """The account with that key, `platform:platform_account_id`; UsageError when there is none."""
+    platform, separator, platform_account_id = key.partition(":")
+    if not separator or not platform_account_id or platform not in set(Platform):
+        choices = ", ".join(platform.value for platform in Platform)
+        raise UsageError(
+            f"{key!r} is not an account key; write PLATFORM:ID with a platform of {choices}"
+        )
+    row = connection.execute(
+        queries["get_account"],
+        {"platform": platform, "platform_account_id": platform_account_id},
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no account {key}; see adsync accounts list")
+    return _account(row)
+
+
+def add_account(
+    connection: Connection,
+    platform: Platform,
+    info: AccountInfo,
+    *,
+    history_start: date | None = None,
+    user_id: UUID | None = None,
+) -> Account:
+    """Add an account, or take a deactivated one up again; UsageError for an unknown time zone."""
+    zone(info.timezone)
+    row = connection.execute(
+        queries["add_account"],
+        {
+            **_info_values(info),
+            "platform": platform.value,
+            "platform_account_id": info.platform_account_id,
+            "history_start": history_start,
+            "user_id": user_id,
+        },
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"account {info.platform_account_id} could not be added")
+    return _account(row)
+
+
+def update_account_info(connection: Connection, account: Account, info: AccountInfo) -> Account:
+    """Store what the platform says of the account now, and return the account with it."""
+    zone(info.timezone)
+    connection.execute(queries["update_account_info"], {**_info_values(info), "id": account.id})
+    return get_account(connection, account.key)
+
+
+def set_history_start(connection: Connection, account: Account, first_day: date) -> Account:
+    """Fix the account-local day its history begins with; it only ever moves back."""
+    connection.execute(queries["set_history_start"], {"id": account.id, "history_start": first_day})
+    return get_account(connection, account.key)
+
+
+def mark_sync_attempted(connection: Connection, account: Account) -> None:
+    """Note that a sync of the account begins."""
+    connection.execute(queries["mark_sync_attempted"], {"id": account.id})
+
+
+def mark_synced(connection: Connection, account: Account) -> None:
+    """Note a complete sync. The first one is remembered for ever; errors and blocks are over."""
+    connection.execute(queries["mark_synced"], {"id": account.id})
+
+
+def mark_sync_failed(connection: Connection, account: Account, error: str) -> None:
+    """Note why a sync failed; the time of the last complete one stays."""
+    connection.execute(queries["mark_sync_failed"], {"id": account.id, "error": short_text(error)})
+
+
+def set_blocked(connection: Connection, account: Account, reason: str, detail: str) -> None:
+    """Note that the account needs a person: the reason's word, and a sentence."""
+    connection.execute(
+        queries["set_blocked"],
+        {"id": account.id, "reason": short_text(reason), "detail": short_text(detail)},
+    )
+
+
+def clear_blocked(connection: Connection, account: Account) -> None:
+    """Note that the person has acted. See changes.retry_blocked for the waiting final syncs."""
+    connection.execute(queries["clear_blocked"], {"id": account.id})
+
+
+def deactivate(connection: Connection, account: Account) -> None:
+    """Stop syncing the account. Nothing of it is deleted."""
+    connection.execute(queries["deactivate_account"], {"id": account.id})
+
+
+def account_states(connection: Connection) -> list[AccountState]:
+    """How the syncs of every account went, inactive ones included."""
+    states = []
+    for row in connection.execute(queries["account_states"]).fetchall():
+        id_, platform, platform_account_id, name, *rest = row
+        states.append(
+            AccountState(
+                id=id_,
+                key=f"{platform}:{platform_account_id}",
+                name=name or "",
+                is_active=rest[0],
+                history_start=rest[1],
+                first_synced_at=rest[2],
+                last_synced_at=rest[3],
+                last_sync_attempted_at=rest[4],
+                last_sync_error=rest[5],
+                blocked_reason=rest[6],
+                blocked_detail=rest[7],
+                blocked_at=rest[8],
+            )
+        )
+    return states
+
+
+def _info_values(info: AccountInfo) -> dict[str, Any]:
+    return {
+        "name": storable_text(info.name),
+        "currency": storable_text(info.currency),
+        "timezone": info.timezone,
+        "account_status": storable_text(info.status),
+    }
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    return Account(
+        id=row[0],
+        platform=Platform(row[1]),
+        platform_account_id=row[2],
+        name=row[3] or "",
+        currency=row[4] or "",
+        timezone=row[5],
+        history_start=row[6],
+        first_synced_at=row[7],
+    )

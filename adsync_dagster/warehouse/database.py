@@ -1,0 +1,185 @@
+"""Connections: where they come from, what they are set to, and how their errors read.
+
+Every connection is psycopg's own, in autocommit, out of one SQLAlchemy engine. An account is
+written only through its `AccountSession`: one connection that holds the account's lock, so
+that whoever loses the lock has lost the connection and every write on it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
+
+from adsync_dagster.clock import Clock
+from adsync_dagster.errors import AccountBusy, UsageError
+from adsync_dagster.warehouse.database_errors import connect_error, translated
+from adsync_dagster.warehouse.queries import queries
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+CONNECT_SECONDS_MAX = 10
+POOL_CONNECTIONS_MAX = 64
+
+
+def parse_url(text: str) -> URL:
+    """The database URL as SQLAlchemy's object; UsageError, without the text, when it is none."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise UsageError(
+            "ADSYNC_DATABASE_URL is not a database URL; write"
+            " postgresql://USER:PASSWORD@HOST:5432/DATABASE, with @ : / in a password"
+            " percent-encoded"
+        ) from None
+    if url.get_backend_name() not in {"postgresql", "postgres"}:
+        raise UsageError(
+            f"ADSYNC_DATABASE_URL begins with {url.drivername}://;"
+            " adsync keeps its data in PostgreSQL: use postgresql://"
+        )
+    if not url.database:
+        raise UsageError("ADSYNC_DATABASE_URL names no database; end it with /DATABASE")
+    return url
+
+
+def with_driver(text: str, driver: str, database: str | None = None) -> str:
+    """The URL spelled for one driver (psycopg, psycopg2, or "" for libpq), password included."""
+    name = f"postgresql+{driver}" if driver else "postgresql"
+    url = parse_url(text).set(drivername=name)
+    if database is not None:
+        url = url.set(database=database)
+    return url.render_as_string(hide_password=False)
+
+
+class AccountSession:
+    """One connection that holds one account's lock, and on which all its writes happen."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    @property
+    def connection(self) -> Connection:
+        """The connection; a virtual clock's present instant is passed on to the server first."""
+        _pass_time_on(self._connection, self._clock)
+        return self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with translated():
+            _pass_time_on(self._connection, self._clock)
+            with self._connection.transaction():
+                yield self._connection
+
+
+class Database:
+    """The warehouse database of one process. Threads share it."""
+
+    def __init__(self, url: str, clock: Clock) -> None:
+        """Connects lazily; raises UsageError at once when the URL cannot be one."""
+        self._url = parse_url(url).set(drivername="postgresql+psycopg")
+        self._clock = clock
+        self._connected_before = False
+        self._engine = create_engine(
+            self._url,
+            pool_size=8,
+            max_overflow=POOL_CONNECTIONS_MAX - 8,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECT_SECONDS_MAX,
+                "application_name": "adsync",
+                # Plans stay valid while a migration runs, and poolers need no session state.
+                "prepare_threshold": None,
+            },
+        )
+        event.listen(self._engine, "connect", _prepare)
+
+    @property
+    def url(self) -> str:
+        """The URL this database was opened with, password included: for drivers, not for print."""
+        return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A pooled connection in autocommit, for reading and for single statements."""
+        pooled, connection = self._connect()
+        try:
+            with translated():
+                _pass_time_on(connection, self._clock)
+                yield connection
+        finally:
+            pooled.close()
+
+    @contextmanager
+    def account_session(self, account_id: UUID, wait_seconds: float) -> Iterator[AccountSession]:
+        """A session that holds the account's lock; AccountBusy when another one keeps it.
+
+        The server frees the lock when the session's connection ends, however it ends.
+        """
+        pooled, connection = self._connect()
+        # Never back into the pool: lock, temporary tables and settings end with the connection.
+        pooled.detach()
+        try:
+            with translated():
+                _lock_account(connection, account_id, wait_seconds)
+                yield AccountSession(connection, self._clock)
+        finally:
+            connection.close()
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+    def _connect(self) -> tuple[PoolProxiedConnection, Connection]:
+        try:
+            pooled = self._engine.raw_connection()
+        except (psycopg.Error, DBAPIError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise connect_error(cause, self._url, seen_before=self._connected_before) from None
+        self._connected_before = True
+        connection = pooled.driver_connection
+        if not isinstance(connection, psycopg.Connection):
+            raise TypeError("the engine did not hand out a psycopg connection")
+        connection.autocommit = True
+        return pooled, connection
+
+
+def _prepare(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Set a new connection up, once."""
+    connection.autocommit = True
+    connection.execute(queries["prepare_session"])
+
+
+def _pass_time_on(connection: Connection, clock: Clock) -> None:
+    if clock.is_virtual:
+        instant: datetime = clock.now()
+        connection.execute(queries["set_virtual_time"], {"now": instant.isoformat()})
+
+
+def _lock_account(connection: Connection, account_id: UUID, wait_seconds: float) -> None:
+    """Take the account's session lock in statements of their own, before any snapshot."""
+    key = {"ad_account_id": account_id}
+    row = connection.execute(queries["try_lock_account"], key).fetchone()
+    if row is not None and row[0]:
+        return
+    if wait_seconds > 0:
+        connection.execute(
+            queries["set_lock_timeout"], {"milliseconds": str(max(1, round(wait_seconds * 1000)))}
+        )
+        try:
+            connection.execute(queries["lock_account"], key)
+        except psycopg.errors.LockNotAvailable:
+            pass
+        else:
+            connection.execute(queries["reset_lock_timeout"])
+            return
+    raise AccountBusy("another worker is syncing this account; the next sync picks it up")

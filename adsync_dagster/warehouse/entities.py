@@ -1,0 +1,142 @@
+"""`ad_campaigns`, `ad_sets`, `ads`: merging what a read saw, and asking what is known.
+
+Merging runs inside the caller's transaction; the triggers of the tables write the status log
+in that same transaction. Nothing here deletes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+
+from adsync_dagster.errors import Defect
+from adsync_dagster.records import Account, Level
+from adsync_dagster.warehouse.database import Connection
+from adsync_dagster.warehouse.queries import level_query, queries
+
+#: An entity with numbers this many days before the first asked day may still have some on it.
+QUIET_DAYS_MAX = 35
+
+_MERGE = {
+    Level.CAMPAIGN: "merge_campaigns",
+    Level.ADSET: "merge_ad_sets",
+    Level.AD: "merge_ads",
+}
+
+
+class MergeCounts(NamedTuple):
+    """What a merge did with the distinct rows of a stage."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+    def __add__(self, other: object) -> MergeCounts:
+        if not isinstance(other, MergeCounts):
+            return NotImplemented
+        return MergeCounts(
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+        )
+
+
+class EntityRef(NamedTuple):
+    """An entity by its level, our id and the platform's."""
+
+    level: Level
+    entity_id: UUID
+    platform_id: str
+
+
+def merge_entities(
+    connection: Connection, account: Account, level: Level, read_started_at: datetime
+) -> MergeCounts:
+    """Merge the level's stage, inside the caller's transaction.
+
+    Unchanged rows are not written; a row that a later read wrote stays. `unchanged` counts both.
+    """
+    connection.execute(level_query("analyze_entity_stage", level))
+    row = connection.execute(
+        queries[_MERGE[level]],
+        {"ad_account_id": account.id, "read_started_at": read_started_at},
+    ).fetchone()
+    return merge_counts(row)
+
+
+def merge_counts(row: tuple[int, ...] | None) -> MergeCounts:
+    """Counts from a merge's answer of staged, new and written rows."""
+    if row is None:
+        raise Defect("a merge gave no answer")
+    staged, new, written = row
+    return MergeCounts(inserted=new, updated=written - new, unchanged=staged - written)
+
+
+def known_ids(connection: Connection, account: Account, level: Level) -> list[str]:
+    """Every platform id of the level that the account ever had, deleted ones included."""
+    return _ids(connection, level_query("known_ids", level), {"ad_account_id": account.id})
+
+
+def absent_ids(connection: Connection, account: Account, level: Level) -> list[str]:
+    """Known, not DELETED, and not in the stage, which must hold a complete listing."""
+    return _ids(connection, level_query("absent_ids", level), {"ad_account_id": account.id})
+
+
+def mark_unreachable(
+    connection: Connection, account: Account, level: Level, ids: Sequence[str]
+) -> int:
+    """Note that the platform neither lists these nor answers for them by id; how many are new."""
+    cursor = connection.execute(
+        level_query("mark_unreachable", level),
+        {"ad_account_id": account.id, "ids": list(ids)},
+    )
+    return cursor.rowcount
+
+
+def ensure_stubs(connection: Connection, account: Account, level: Level | None = None) -> int:
+    """Make entity rows for what staged numbers name and nobody has seen; how many were made.
+
+    Parents are made as well, whatever the level. A stub's status is UNKNOWN with no raw status;
+    it owes no final sync until a read says what it is.
+    """
+    del level  # rows of a finer level name their parents, so all three are always looked at
+    values = {"ad_account_id": account.id}
+    return sum(
+        connection.execute(queries[name], values).rowcount
+        for name in ("ensure_campaign_stubs", "ensure_ad_set_stubs", "ensure_ad_stubs")
+    )
+
+
+def descendants(
+    connection: Connection, account: Account, entity_type: Level | str, entity_id: UUID
+) -> list[EntityRef]:
+    """The entity itself and everything below it, parents first."""
+    rows = connection.execute(
+        queries["descendants"],
+        {
+            "ad_account_id": account.id,
+            "entity_type": Level(entity_type).value,
+            "entity_id": entity_id,
+        },
+    ).fetchall()
+    return [EntityRef(Level(level), id_, platform_id) for level, id_, platform_id in rows]
+
+
+def hidden_candidates(
+    connection: Connection, account: Account, level: Level, since: date
+) -> list[str]:
+    """Platform ids that account-wide reports may hide and that may have numbers from `since` on."""
+    values = {
+        "ad_account_id": account.id,
+        "level": level.value,
+        "active_since": since - timedelta(days=QUIET_DAYS_MAX),
+    }
+    return _ids(connection, level_query("hidden_candidates", level), values)
+
+
+def _ids(connection: Connection, query: sql.Composed, values: Mapping[str, object]) -> list[str]:
+    return [row[0] for row in connection.execute(query, values).fetchall()]

@@ -1,0 +1,117 @@
+-- ad_account_days: which days were read, whether their rows add up, and which are final.
+
+-- day_states --
+-- Per day over all three levels: the oldest of their latest complete reads (none while a level
+-- was never read), and whether all three are sealed.
+SELECT date, CASE WHEN count(read_started_at) = 3 THEN min(read_started_at) END,
+       count(*) FILTER (WHERE state = 'sealed') = 3
+  FROM ad_account_days
+ WHERE ad_account_id = %(ad_account_id)s AND date >= %(since)s
+ GROUP BY date
+
+-- record_read --
+-- Notes a complete read of a level. A day that was reconciled is open again until its rows are
+-- added up anew; a sealed one stays sealed. An older read never hides a newer one.
+INSERT INTO ad_account_days AS d (ad_account_id, date, level, read_started_at, updated_at)
+SELECT %(ad_account_id)s, day, %(level)s, %(read_started_at)s, adsync_now()
+  FROM unnest(%(days)s::date[]) AS day
+ ORDER BY day
+ON CONFLICT (ad_account_id, date, level) DO UPDATE
+   SET read_started_at = greatest(d.read_started_at, excluded.read_started_at),
+       state = CASE WHEN d.state = 'sealed' THEN d.state ELSE 'open' END,
+       updated_at = adsync_now()
+
+-- record_totals --
+-- The platform's own totals of account days, for every level. A day that the totals leave out
+-- had no activity: its total is zero.
+INSERT INTO ad_account_days AS d (ad_account_id, date, level, total_impressions, total_clicks, total_spend,
+                                  total_conversions, total_conversion_value, updated_at)
+SELECT %(ad_account_id)s, t.date, l.level, t.impressions, t.clicks, t.spend, t.conversions, t.conversion_value,
+       adsync_now()
+  FROM unnest(%(dates)s::date[], %(impressions)s::bigint[], %(clicks)s::bigint[], %(spend)s::numeric[],
+              %(conversions)s::numeric[], %(conversion_value)s::numeric[])
+       AS t (date, impressions, clicks, spend, conversions, conversion_value)
+ CROSS JOIN (VALUES ('campaign'), ('adset'), ('ad')) AS l (level)
+ ORDER BY t.date, l.level
+ON CONFLICT (ad_account_id, date, level) DO UPDATE
+   SET total_impressions = excluded.total_impressions, total_clicks = excluded.total_clicks,
+       total_spend = excluded.total_spend, total_conversions = excluded.total_conversions,
+       total_conversion_value = excluded.total_conversion_value,
+       -- An explanation holds for the amounts it was given for.
+       residual_class = CASE WHEN (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions,
+                                   d.total_conversion_value)
+                              IS NOT DISTINCT FROM
+                              (excluded.total_impressions, excluded.total_clicks, excluded.total_spend,
+                               excluded.total_conversions, excluded.total_conversion_value)
+                             THEN d.residual_class END,
+       updated_at = adsync_now()
+
+-- reconcile_days --
+-- Adds up the stored rows of a level's days and compares them with the totals. A read day whose
+-- rows add up is reconciled; answers the days that do not, and what is missing or too much.
+WITH stored AS (
+  SELECT m.date, sum(m.impressions) AS impressions, sum(m.clicks) AS clicks, sum(m.spend) AS spend,
+         sum(m.conversions) AS conversions, sum(m.conversion_value) AS conversion_value
+    FROM ad_metrics m
+   WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
+     AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
+   GROUP BY m.date
+), compared AS (
+  SELECT d.date, coalesce(s.impressions, 0) AS impressions, coalesce(s.clicks, 0) AS clicks,
+         coalesce(s.spend, 0) AS spend, coalesce(s.conversions, 0) AS conversions,
+         coalesce(s.conversion_value, 0) AS conversion_value,
+         -- Unknown, not true, while the totals were never read.
+         (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions, d.total_conversion_value)
+           = (coalesce(s.impressions, 0), coalesce(s.clicks, 0), coalesce(s.spend, 0), coalesce(s.conversions, 0),
+              coalesce(s.conversion_value, 0)) AS adds_up
+    FROM ad_account_days d
+    LEFT JOIN stored s USING (date)
+   WHERE d.ad_account_id = %(ad_account_id)s AND d.level = %(level)s AND d.date = ANY (%(days)s)
+), updated AS (
+  UPDATE ad_account_days d
+     SET stored_impressions = c.impressions, stored_clicks = c.clicks, stored_spend = c.spend,
+         stored_conversions = c.conversions, stored_conversion_value = c.conversion_value,
+         residual_class = CASE WHEN c.adds_up IS NOT TRUE
+                            AND (d.stored_impressions, d.stored_clicks, d.stored_spend, d.stored_conversions,
+                                 d.stored_conversion_value)
+                                IS NOT DISTINCT FROM
+                                (c.impressions, c.clicks, c.spend, c.conversions, c.conversion_value)
+                           THEN d.residual_class END,
+         state = CASE WHEN d.state = 'sealed' THEN 'sealed'
+                      WHEN c.adds_up AND d.read_started_at IS NOT NULL THEN 'reconciled'
+                      ELSE 'open' END,
+         updated_at = adsync_now()
+    FROM compared c
+   WHERE d.ad_account_id = %(ad_account_id)s AND d.level = %(level)s AND d.date = c.date
+  RETURNING d.date, d.residual_spend, d.residual_impressions, d.residual_clicks, d.residual_conversions,
+            d.residual_conversion_value, c.adds_up, d.residual_class
+)
+SELECT date, residual_spend, residual_impressions, residual_clicks, residual_conversions, residual_conversion_value,
+       residual_class
+  FROM updated
+ WHERE NOT adds_up
+ ORDER BY date
+
+-- classify_day --
+-- Explains a day's residual: it is then reconciled, with the explanation in the table.
+UPDATE ad_account_days
+   SET residual_class = %(residual_class)s,
+       state = CASE WHEN state = 'open' AND read_started_at IS NOT NULL
+                     AND %(residual_class)s NOT IN ('moving', 'unexplained') THEN 'reconciled' ELSE state END,
+       updated_at = adsync_now()
+ WHERE ad_account_id = %(ad_account_id)s AND level = %(level)s AND date = ANY (%(days)s)
+
+-- seal_days --
+-- Declares days final. Only a day that was read and reconciled can be.
+UPDATE ad_account_days
+   SET state = 'sealed', sealed_at = %(now)s, updated_at = adsync_now()
+ WHERE ad_account_id = %(ad_account_id)s AND level = %(level)s AND date = ANY (%(days)s)
+   AND state = 'reconciled' AND read_started_at IS NOT NULL
+
+-- read_days --
+-- Level by level what is known of the account's days, for planning, sealing and reports.
+SELECT date, level, state, read_started_at, sealed_at, residual_spend, residual_impressions, residual_clicks,
+       residual_conversions, residual_conversion_value, residual_class
+  FROM ad_account_days
+ WHERE ad_account_id = %(ad_account_id)s AND date BETWEEN %(since)s AND %(until)s
+ ORDER BY date, level

@@ -1,0 +1,42 @@
+-- What a connection is set to, and the lock of an account.
+
+-- prepare_session --
+-- Settings of every new connection. A dead worker's lock is freed when its connection is found
+-- dead: the keepalives below find that within about 90 seconds, also when the machine is gone.
+SELECT set_config('TimeZone', 'UTC', false),
+       set_config('DateStyle', 'ISO, YMD', false),
+       set_config('lock_timeout', '60s', false),
+       set_config('statement_timeout', '15min', false),
+       set_config('idle_in_transaction_session_timeout', '5min', false),
+       set_config('idle_session_timeout', '2h', false),
+       set_config('tcp_keepalives_idle', '60', false),
+       set_config('tcp_keepalives_interval', '10', false),
+       set_config('tcp_keepalives_count', '3', false)
+
+-- set_virtual_time --
+-- Passes a test's or demo's clock on to adsync_now().
+SELECT set_config('adsync.now', %(now)s, false)
+
+-- try_lock_account --
+-- Takes the account's session lock if it is free. Postgres frees it when the session ends.
+SELECT pg_try_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
+
+-- lock_account --
+-- Waits for the account's session lock, at most lock_timeout.
+SELECT pg_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
+
+-- set_lock_timeout --
+-- Bounds the wait for the account's lock.
+SELECT set_config('lock_timeout', %(milliseconds)s, false)
+
+-- reset_lock_timeout --
+-- Back to the bound of ordinary work once the account's lock is held.
+SELECT set_config('lock_timeout', '60s', false)
+
+-- list_databases --
+-- The databases of the embedded server.
+SELECT datname FROM pg_database
+
+-- create_database --
+-- Creates a database of the embedded server; cannot run in a transaction.
+CREATE DATABASE {database} TEMPLATE template0 ENCODING 'UTF8'
