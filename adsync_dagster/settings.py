@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adsync_dagster.calendar import zone
+from adsync_dagster.cron import is_cron_line
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import Platform
 
@@ -101,7 +102,7 @@ class Settings:
             accounts_per_run=_integer(env, "ADSYNC_ACCOUNTS_PER_RUN", 10, 1, 1000),
             account_threads=_integer(env, "ADSYNC_ACCOUNT_THREADS", 4, 1, 64),
             sensor_interval_seconds=_integer(env, "ADSYNC_SENSOR_INTERVAL_SECONDS", 30, 1, 3600),
-            sync_cron=env.get("ADSYNC_SYNC_CRON") or defaults.sync_cron,
+            sync_cron=_cron(env, "ADSYNC_SYNC_CRON", defaults.sync_cron),
             timezone=zone(env.get("ADSYNC_TIMEZONE") or defaults.timezone).key,
         )
 
@@ -113,6 +114,15 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
         raise UsageError(f"{name} is {text[:20]!r}; use a whole number from {low} to {high}")
     return int(text)
+
+
+def _cron(env: Mapping[str, str], name: str, default: str) -> str:
+    text = env.get(name) or default
+    if not is_cron_line(text):
+        raise UsageError(
+            f"{name} is {text[:40]!r}; write a cron line of five fields, such as 0 * * * *"
+        )
+    return text
 
 
 def _url(env: Mapping[str, str], name: str, default: str) -> str:

@@ -174,3 +174,12 @@ def test_no_environment_crashes(environment: dict[str, str]) -> None:
     except UsageError as error:
         message = str(error)
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "line", ["hourly", "* * * *", "60 * * * *", "* 24 * * *", "@hourly", "0 0 0 * *", "*/0 * * * *"]
+)
+def test_a_wrong_cron_line_is_refused(line: str) -> None:
+    """A schedule that Dagster could not load is refused before Dagster sees it."""
+    with pytest.raises(UsageError, match=r"ADSYNC_SYNC_CRON is .* five fields"):
+        Settings.from_environment({"ADSYNC_SYNC_CRON": line})
