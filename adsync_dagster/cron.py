@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 #: Lowest and highest value of the five fields, and the names that stand for values.
@@ -19,20 +20,42 @@ _PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d{1,3
 
 
 def is_cron_line(text: str) -> bool:
-    """Whether the text is a cron line of five fields: minute, hour, day, month, weekday."""
+    """Whether the text is a cron line of five fields: minute, hour, day, month, weekday.
+
+    A day that no chosen month has, such as 31 February, makes it none.
+    """
     fields = text.split()
-    return len(fields) == len(_FIELDS) and all(
-        all(_is_part(part, *limits) for part in field.split(","))
-        for field, limits in zip(fields, _FIELDS, strict=True)
-    )
-
-
-def _is_part(part: str, low: int, high: int, names: tuple[str, ...]) -> bool:
-    match = _PART.fullmatch(part)
-    if match is None or match["step"] in {"0", "00", "000"}:
+    if len(fields) != len(_FIELDS):
         return False
-    values = [_value(text, low, names) for text in (match["first"], match["last"]) if text]
-    return all(low <= value <= high for value in values) and values == sorted(values)
+    values = [_values(field, *limits) for field, limits in zip(fields, _FIELDS, strict=True)]
+    return all(values) and min(values[2]) <= max(_MONTH_DAYS[month - 1] for month in values[3])
+
+
+def _values(field: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:
+    """The values a field stands for; none at all when any part of it is malformed."""
+    found: set[int] = set()
+    for part in field.split(","):
+        values = _part(part, low, high, names)
+        if not values:
+            return set()
+        found.update(values)
+    return found
+
+
+def _part(part: str, low: int, high: int, names: tuple[str, ...]) -> range:
+    match = _PART.fullmatch(part)
+    if match is None:
+        return range(0)
+    first = _value(match["first"], low, names) if match["first"] else low
+    last = high
+    if match["last"]:
+        last = _value(match["last"], low, names)
+    elif match["first"] and not match["step"]:
+        last = first
+    step = int(match["step"] or 1)
+    if not step or not low <= first <= last <= high:
+        return range(0)
+    return range(first, last + 1, step)
 
 
 def _value(text: str, low: int, names: tuple[str, ...]) -> int:

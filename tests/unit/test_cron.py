@@ -32,7 +32,17 @@ def test_cron_lines(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["", "hourly", "0 * * *", "0 * * * * *", "0 24 * * *", "5-1 * * * *", "0 * * foo *"]
+    "line",
+    [
+        "",
+        "hourly",
+        "0 * * *",
+        "0 * * * * *",
+        "0 24 * * *",
+        "5-1 * * * *",
+        "0 * * foo *",
+        "0 0 31 2 *",
+    ],
 )
 def test_what_is_no_cron_line(line: str) -> None:
     """Anything else is refused."""
