@@ -141,9 +141,10 @@ class Harness:
     # ── reading the warehouse ─────────────────────────────────────────────────────────────
 
     def query(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
-        """Rows of a SQL statement, as dictionaries."""
+        """Rows of a SQL statement as dictionaries; none for one that answers no rows."""
         with psycopg.connect(self.url, row_factory=dict_row, autocommit=True) as connection:
-            return connection.execute(statement, parameters or None).fetchall()  # type: ignore[arg-type]
+            cursor = connection.execute(statement, parameters or None)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
 
     def log(self, platform_id: str) -> list[dict[str, Any]]:
         """The change rows of one entity, oldest first."""
