@@ -64,13 +64,20 @@ def _plain(value: Any) -> str:
 
 
 def write_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; columns are separated by two blanks or more where there is no terminal."""
+    """A table; without a terminal one line per row, columns separated by two blanks or more."""
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     console = answer()
-    table = Table(box=None, pad_edge=False, header_style="bold" if console.is_terminal else "")
+    if not console.is_terminal:
+        widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+        for line in (headings, *cells):
+            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            console.out("  ".join(padded).rstrip(), highlight=False)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=index == 0 or not console.is_terminal)
-    for row in rows:
-        table.add_row(*(escape("-" if cell is None else str(cell)) for cell in row))
+        table.add_column(heading, no_wrap=index == 0)
+    for row in cells:
+        table.add_row(*map(escape, row))
     console.print(table)
 
 

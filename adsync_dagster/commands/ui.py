@@ -72,7 +72,7 @@ def dev(
     """Start Dagster's UI and daemon on this machine.
 
     The database is migrated first; without ADSYNC_DATABASE_URL it is an embedded Postgres
-    under ADSYNC_HOME. Ctrl-C ends everything that was started.
+    under ADSYNC_HOME. Ctrl-C ends everything that was started, the database included.
 
     \b
     Example: adsync dev --port 3001
@@ -84,6 +84,17 @@ def dev(
         )
     require_free_port(host, port)
     settings = Settings.from_environment()
+    from adsync_dagster.warehouse import embedded
+
+    ours = not settings.database_url and not embedded.is_running(settings.home)
+    try:
+        return _serve(host, port, settings)
+    finally:
+        if ours:
+            embedded.stop(settings.home)
+
+
+def _serve(host: str, port: int, settings: Settings) -> int:
     from adsync_dagster.warehouse.migrations import migrate
 
     applied = migrate(warehouse_url(settings))

@@ -77,6 +77,11 @@ def ensure_started(home: Path) -> str:
         return url if url is not None else _start(data)
 
 
+def is_running(home: Path) -> bool:
+    """Whether the embedded Postgres under `home` answers."""
+    return _answering_url(_data_directory(home)) is not None
+
+
 def stop(home: Path) -> bool:
     """Stop the embedded Postgres under `home`; False when it was not running."""
     data = _data_directory(home)
