@@ -5,6 +5,9 @@ Loading needs no database and no credential; a wrong ADSYNC_ variable is refused
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from adsync_dagster.assets.account_sync import build_account_sync
@@ -21,8 +24,10 @@ from adsync_dagster.sensors import build_sensors
 from adsync_dagster.settings import Settings
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
-    """All definitions of the code location for these settings."""
+def build_definitions(
+    settings: Settings, *, resources: Mapping[str, Any] | None = None
+) -> dg.Definitions:
+    """All definitions of the code location; `resources` replaces some, for tests."""
     return dg.Definitions(
         assets=[build_account_sync(settings), AD_STATUS_CHANGE_LOG, weekly_safety_net],
         asset_checks=[health_checks],
@@ -34,6 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             "warehouse": WarehouseResource(),
             "token_vault": TokenVaultResource(),
             **platform_resources(settings),
+            **(resources or {}),
         },
         # A process per step costs three seconds of start-up; threads do the waiting here.
         executor=dg.in_process_executor,

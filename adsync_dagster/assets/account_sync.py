@@ -24,7 +24,7 @@ from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.errors import AdsyncError
-from adsync_dagster.records import Account, DateRange
+from adsync_dagster.records import DateRange
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.environment import Environment, logger
@@ -89,6 +89,23 @@ class WindowPlan:
     days: DateRange | None
     everything_open: bool
     threads: int
+    lock_wait_seconds: float
+
+    @classmethod
+    def of(
+        cls, assets: tuple[AccountAsset, ...], config: AccountSyncConfig, *, threads: int
+    ) -> "WindowPlan":
+        """The plan for the selected assets; a Failure when the config contradicts itself."""
+        only_final_syncs = {asset.step for asset in assets} == {Step.FINAL_SYNCS}
+        return cls(
+            assets=assets,
+            days=config.days(),
+            everything_open=config.everything_open,
+            threads=threads,
+            lock_wait_seconds=(
+                FINAL_SYNC_LOCK_WAIT_SECONDS if only_final_syncs else SYNC_LOCK_WAIT_SECONDS
+            ),
+        )
 
     @property
     def steps(self) -> frozenset[Step]:
@@ -115,12 +132,8 @@ def build_account_sync(settings: Settings) -> dg.AssetsDefinition:
         adsync: dg.ResourceParam[Environment],
     ) -> Iterator[dg.AssetMaterialization]:
         """Sync every account of the window: final syncs, campaigns, ad sets, ads, metrics."""
-        plan = WindowPlan(
-            assets=tuple(a for a in ACCOUNT_ASSETS if a.key in context.selected_asset_keys),
-            days=config.days(),
-            everything_open=config.everything_open,
-            threads=adsync.settings.account_threads,
-        )
+        selected = tuple(a for a in ACCOUNT_ASSETS if a.key in context.selected_asset_keys)
+        plan = WindowPlan.of(selected, config, threads=adsync.settings.account_threads)
         yield from run_window(context.log, adsync, context.partition_keys, plan)
 
     return account_sync
@@ -131,14 +144,14 @@ def run_window(
 ) -> Iterator[dg.AssetMaterialization]:
     """Sync the accounts, give a materialization per finished asset, fail if any account did."""
     with environment.database.connection() as connection:
-        active = {account.key: account for account in accounts.list_accounts(connection)}
+        active = {account.key for account in accounts.list_accounts(connection)}
     chosen = [key for key in keys if key in active]
     if gone := len(keys) - len(chosen):
         log.warning("%d account(s) of this run are not active and were left alone", gone)
     failed: list[AccountReport] = []
     skipped = 0
     for report in _reports(environment, chosen, plan):
-        yield from _materializations(environment, active[report.account_key], report, plan)
+        yield from _materializations(environment, report, plan)
         if report.busy and plan.only_final_syncs:
             skipped += 1  # Whoever holds the account runs its final syncs, or the sensor asks again
         elif report.error is not None:
@@ -173,9 +186,7 @@ def _sync_one(environment: Environment, key: str, plan: WindowPlan) -> AccountRe
             plan.steps,
             days=plan.days,
             everything_open=plan.everything_open,
-            lock_wait_seconds=(
-                FINAL_SYNC_LOCK_WAIT_SECONDS if plan.only_final_syncs else SYNC_LOCK_WAIT_SECONDS
-            ),
+            lock_wait_seconds=plan.lock_wait_seconds,
         )
     except AdsyncError as error:
         report = AccountReport(account_key=key)
@@ -198,13 +209,15 @@ def _defect(key: str, error: Exception) -> AccountReport:
 
 
 def _materializations(
-    environment: Environment, account: Account, report: AccountReport, plan: WindowPlan
+    environment: Environment, report: AccountReport, plan: WindowPlan
 ) -> Iterator[dg.AssetMaterialization]:
     """A materialization for every asset whose step succeeded for this account."""
     finished = [asset for asset in plan.assets if asset.outcome(report) is not None]
     if not finished:
         return
     with environment.database.connection() as connection:
+        # Read after the sync: it may just have learnt the account's name and currency.
+        account = accounts.get_account(connection, report.account_key)
         facts = AccountFacts(
             name=account.name,
             currency=account.currency,

@@ -7,7 +7,7 @@ Postgres, which lets go of a lock when the holder dies.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +42,7 @@ def accounts_in_flight(
     kinds: Collection[str],
     keys: Sequence[str],
     *,
-    locked: Collection[str],
+    locked: Set[str],
     now: datetime,
 ) -> set[str]:
     """The accounts that a queued, starting or living run of one of these kinds covers."""

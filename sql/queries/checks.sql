@@ -19,15 +19,17 @@ SELECT count(*) OVER () AS total,
 
 -- check_pending_age --
 -- How many changes are pending, and since when the oldest of those that could be done.
-SELECT count(*) AS pending,
-       count(*) FILTER (WHERE l.blocked_reason IS NOT NULL) AS blocked,
-       min(l.created_at) FILTER (WHERE l.blocked_reason IS NULL) AS oldest,
+SELECT count(*) AS pending, count(*) FILTER (WHERE blocked) AS blocked,
+       min(created_at) FILTER (WHERE NOT blocked) AS oldest,
        greatest(extract(epoch FROM adsync_now()
-         - min(l.created_at) FILTER (WHERE l.blocked_reason IS NULL)), 0) AS oldest_seconds
-  FROM ad_status_change_log l
-  JOIN ad_accounts a ON a.id = l.ad_account_id
- WHERE NOT final_sync_completed
-   AND a.is_active
+         - min(created_at) FILTER (WHERE NOT blocked)), 0) AS oldest_seconds
+  FROM (
+    SELECT l.created_at, l.blocked_reason IS NOT NULL OR a.blocked_reason IS NOT NULL AS blocked
+      FROM ad_status_change_log l
+      JOIN ad_accounts a ON a.id = l.ad_account_id
+     WHERE NOT final_sync_completed
+       AND a.is_active
+  ) pending
 
 -- check_unexplained_residuals --
 -- Account days whose rows do not add up to the platform's own total, without a known reason.

@@ -45,7 +45,7 @@ def pause_a_campaign(
         )
         if since is not None:
             connection.execute(
-                "SELECT set_config('adsync.now', (clock_timestamp() - %s::interval)::text, false)",
+                "SELECT set_config('adsync.now', (adsync_now() - %s::interval)::text, false)",
                 (since,),
             )
         connection.execute(

@@ -181,12 +181,14 @@ def test_a_failure_of_a_thousand_accounts_has_a_short_headline() -> None:
 
 def test_a_selection_of_assets_is_a_selection_of_steps() -> None:
     """Only a run of nothing but final syncs counts as one."""
-    plan = WindowPlan(assets=(FINAL_SYNC_COMPLETION,), days=None, everything_open=False, threads=1)
-    whole = WindowPlan(assets=ACCOUNT_ASSETS, days=None, everything_open=False, threads=1)
+    config = AccountSyncConfig()
+    plan = WindowPlan.of((FINAL_SYNC_COMPLETION,), config, threads=1)
+    whole = WindowPlan.of(ACCOUNT_ASSETS, config, threads=1)
 
     assert plan.only_final_syncs
     assert not whole.only_final_syncs
     assert whole.steps == frozenset(Step)
+    assert plan.lock_wait_seconds < whole.lock_wait_seconds
 
 
 def test_the_safety_net_report_has_the_four_names_of_the_seed() -> None:
