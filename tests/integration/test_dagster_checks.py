@@ -179,9 +179,8 @@ def test_a_residual_needs_a_reason(
     environment: Environment,
     database: Database,
     synced: Account,
-    residual_class: str | None,
-    state: str,
-    complains: bool,
+    residual: tuple[str | None, str],
+    found: int,
 ) -> None:
     """Money that the rows do not explain is shown until something explains it."""
     residual_class, state = residual
