@@ -33,15 +33,15 @@ _DECIMAL = re.compile(r"-?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
 OMNI_PURCHASE = "omni_purchase"
 PURCHASE = "purchase"
 
-#: Where a level's rows carry their own id, their campaign's and their ad set's.
-_ID_KEYS: dict[Level, tuple[str, str | None, str | None]] = {
-    Level.CAMPAIGN: ("campaign_id", None, None),
-    Level.ADSET: ("adset_id", "campaign_id", None),
+#: The ids a level's rows carry: its own, its campaign's, its ad set's.
+_ID_KEYS: dict[Level, tuple[str, ...]] = {
+    Level.CAMPAIGN: ("campaign_id",),
+    Level.ADSET: ("adset_id", "campaign_id"),
     Level.AD: ("ad_id", "campaign_id", "adset_id"),
 }
 
-#: impressions, clicks, link clicks, reach, spend, frequency.
-Numbers = tuple[str, str, str | None, str | None, str, str | None]
+#: impressions, clicks, link clicks, spend, reach, frequency, as DailyMetrics has them.
+Numbers = tuple[str, str, str | None, str, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,8 @@ def days_of(days: DateRange) -> frozenset[str]:
 def parse_metrics(rows: Sequence[Any], level: Level, question: Question) -> list[DailyMetrics]:
     """One page of rows; IncompleteRead when one of them is no answer to the question."""
     try:
-        return _parse_rows(rows, level, question)
+        currency = rows[0].get("account_currency") if rows else None
+        return [_metrics(row, level, question, currency) for row in rows]
     except KeyError as error:
         # The key is a field we asked for, by our own name for it.
         problem = f"a row lacks {error.args[0]}"
@@ -79,87 +80,86 @@ def parse_metrics(rows: Sequence[Any], level: Level, question: Question) -> list
     raise IncompleteRead(f"{question.purpose}: {problem}")
 
 
-def _parse_rows(rows: Sequence[Any], level: Level, question: Question) -> list[DailyMetrics]:
-    """The loop itself. Locals only, and no test per field that one test can do for all."""
-    account, days, only_id = question.account, question.days, question.entity_id
-    action = question.conversion_action
-    id_key, campaign_key, adset_key = _ID_KEYS[level]
-    currency = rows[0].get("account_currency") if rows else None
-    records: list[DailyMetrics] = []
-    append, new, dumps = records.append, tuple.__new__, orjson.dumps
-    for row in rows:
-        get = row.get
-        platform_id, day = row[id_key], row["date_start"]
-        campaign_id = row[campaign_key] if campaign_key else None
-        adset_id = row[adset_key] if adset_key else None
-        if (
-            row["account_id"] != account
-            or day not in days
-            or row["date_stop"] != day
-            or get("account_currency") != currency
-            or (only_id is not None and platform_id != only_id)
-        ):
-            raise _other_answer(row, question)
-        impressions, clicks, spend = row["impressions"], row["clicks"], row["spend"]
-        links, reach, frequency = get("inline_link_clicks"), get("reach"), get("frequency")
-        digits = (
-            impressions
-            + clicks
-            + platform_id
-            + (campaign_id or "")
-            + (adset_id or "")
-            + (links or "")
-            + (reach or "")
-            + spend.replace(".", "", 1)
-        )
-        if frequency is not None:
-            digits += frequency.replace(".", "", 1)
-        if not (
-            digits.isdigit()
-            and digits.isascii()
-            and impressions
-            and clicks
-            and platform_id
-            and links != ""
-            and reach != ""
-            and frequency != ""
-            and len(links or "") <= COUNTER_DIGITS_MAX
-            and len(reach or "") <= COUNTER_DIGITS_MAX
-            and len(spend) <= MONEY_DIGITS_MAX
-            and len(impressions) <= COUNTER_DIGITS_MAX
-            and len(clicks) <= COUNTER_DIGITS_MAX
-        ):
-            impressions, clicks, links, reach, spend, frequency = _careful(row, level)
-        actions, values = get("actions"), get("action_values")
-        if actions is None and values is None:
-            conversions = value = "0"
-            extra = None
-        else:
-            conversions = action_value(actions, action)
-            value = action_value(values, action)
-            extra = dumps(_raw(actions, values)).decode()
-        append(
-            new(
-                DailyMetrics,
-                (
-                    level,
-                    platform_id,
-                    day,
-                    campaign_id,
-                    adset_id,
-                    impressions,
-                    clicks,
-                    links,
-                    spend,
-                    reach,
-                    frequency,
-                    conversions,
-                    value,
-                    extra,
-                ),
-            )
-        )
-    return records
+def _metrics(row: Any, level: Level, question: Question, currency: str | None) -> DailyMetrics:
+    """One row, in as few steps as prove it."""
+    get = row.get
+    ids = [row[key] for key in _ID_KEYS[level]]
+    platform_id, day = ids[0], row["date_start"]
+    if (
+        row["account_id"] != question.account
+        or day not in question.days
+        or row["date_stop"] != day
+        or get("account_currency") != currency
+        or (question.entity_id is not None and platform_id != question.entity_id)
+    ):
+        raise _other_answer(row, question)
+    numbers = (
+        row["impressions"],
+        row["clicks"],
+        get("inline_link_clicks"),
+        row["spend"],
+        get("reach"),
+        get("frequency"),
+    )
+    if not _are_plain(ids, numbers):
+        numbers = _careful(row, level)
+    actions, values = get("actions"), get("action_values")
+    conversions = value = "0"
+    extra = None
+    if actions is not None or values is not None:
+        conversions = action_value(actions, question.conversion_action)
+        value = action_value(values, question.conversion_action)
+        extra = orjson.dumps(_raw(actions, values)).decode()
+    return tuple.__new__(
+        DailyMetrics,
+        (
+            level,
+            platform_id,
+            day,
+            ids[1] if len(ids) > 1 else None,
+            ids[2] if len(ids) > 2 else None,
+            *numbers,
+            conversions,
+            value,
+            extra,
+        ),
+    )
+
+
+def _are_plain(ids: list[str], numbers: Numbers) -> bool:
+    """Whether everything is made of digits, with one test of all of them put together.
+
+    False only sends the row the careful way. A value that is no text raises TypeError. What
+    is empty would vanish among the others, so it is looked at by itself; the last character
+    of a decimal stands there twice because a lone point would vanish too.
+    """
+    impressions, clicks, links, spend, reach, frequency = numbers
+    digits = impressions + clicks + spend.replace(".", "", 1) + spend[-1:]
+    if links is not None:
+        digits += links
+    if reach is not None:
+        digits += reach
+    for one in ids:
+        if not one:
+            return False
+        digits += one
+    if frequency is not None:
+        digits += frequency.replace(".", "", 1) + frequency[-1:]
+    return (
+        digits.isdigit()
+        and digits.isascii()
+        and impressions != ""
+        and clicks != ""
+        and spend != ""
+        and links != ""
+        and reach != ""
+        and frequency != ""
+        and len(impressions) <= COUNTER_DIGITS_MAX
+        and len(clicks) <= COUNTER_DIGITS_MAX
+        and len(links or "") <= COUNTER_DIGITS_MAX
+        and len(reach or "") <= COUNTER_DIGITS_MAX
+        and len(spend) <= MONEY_DIGITS_MAX
+    )
 
 
 def action_value(entries: Any, wanted: str) -> str:
@@ -209,15 +209,14 @@ def _other_answer(row: Mapping[str, Any], question: Question) -> IncompleteRead:
 def _careful(row: Mapping[str, Any], level: Level) -> Numbers:
     """The row's numbers one by one, normalised; IncompleteRead names the first wrong one."""
     for key in _ID_KEYS[level]:
-        if key is not None:
-            counter(row[key], key, digits_max=30)
+        counter(row[key], key, digits_max=30)
     links, reach, frequency = row.get("inline_link_clicks"), row.get("reach"), row.get("frequency")
     return (
         counter(row["impressions"], "impressions"),
         counter(row["clicks"], "clicks"),
         None if links is None else counter(links, "inline_link_clicks"),
-        None if reach is None else counter(reach, "reach"),
         decimal_text(row["spend"], "spend"),
+        None if reach is None else counter(reach, "reach"),
         None if frequency is None else decimal_text(frequency, "frequency"),
     )
 
@@ -230,7 +229,10 @@ def counter(value: Any, name: str, *, digits_max: int = COUNTER_DIGITS_MAX) -> s
 
 
 def decimal_text(value: Any, name: str) -> str:
-    """A finite decimal that fits the warehouse, without exponent; never by way of a float."""
+    """A finite decimal that fits the warehouse, without exponent; never by way of a float.
+
+    Digits beyond the warehouse's six decimals are passed on; it rounds them.
+    """
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         number = Decimal(value)
         if number.adjusted() < MONEY_DIGITS_MAX:

@@ -33,7 +33,7 @@ class ReadLimits:
     entity_page_rows: int = 200
     insights_page_rows: int = 500
     activity_page_rows: int = 200
-    page_rows_floor: int = 50
+    page_rows_floor: int = 10
     pages_max: int = 10_000
     #: A listing starts again when its cursor went stale or it lost rows meanwhile.
     restarts_max: int = 2
