@@ -68,7 +68,7 @@ app.command()(database.stop)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and end the process with the exit code it earned."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     command = typer.main.get_command(app)
     code = exits.run_guarded(
         lambda: command.main(given, prog_name="adsync", standalone_mode=False),

@@ -142,6 +142,9 @@ def _database_url(text: str | None) -> str | None:
     scheme = text.split("://", 1)[0]
     if scheme not in {"postgresql", "postgres", "postgresql+psycopg"} or "://" not in text:
         raise UsageError("ADSYNC_DATABASE_URL must look like postgresql://user@host:5432/database")
+    if text.count("@") > 1:
+        # What follows the first @ would be taken for the host, and shown in messages.
+        raise UsageError("ADSYNC_DATABASE_URL holds more than one @; write it as %40 in a password")
     return "postgresql://" + text.split("://", 1)[1]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import typer
 
-from adsync_dagster.commands.output import complain
+from adsync_dagster.commands.output import complain, remarks
 from adsync_dagster.errors import AdsyncError, Unreachable
 
 
@@ -62,7 +62,10 @@ def run_guarded(call: Callable[[], int | None], *, debug: bool) -> int:
         _close_stdout()
         return ExitCode.OK
     except (typer.TyperException, typer.Abort) as error:
-        complain(_usage_line(error))
+        if type(error).__name__ == "NoArgsIsHelpError":
+            remarks().print(str(error), markup=False, soft_wrap=True)
+        else:
+            complain(_usage_line(error))
         return ExitCode.USAGE
     except AdsyncError as error:
         return _known(error, debug=debug)

@@ -139,6 +139,13 @@ def test_a_wrong_database_url_shows_the_right_shape_only(text: str) -> None:
     assert text not in str(caught.value)
 
 
+def test_a_password_with_an_at_sign_must_be_encoded() -> None:
+    """Else a part of the password would be taken for the host, and printed as such."""
+    with pytest.raises(UsageError, match="%40") as caught:
+        Settings.from_environment({"ADSYNC_DATABASE_URL": f"postgresql://u:p@{CANARY}@h/d"})
+    assert CANARY not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["26.0", "v26", "latest", "v26.x", "v26.0/../.."])
 def test_a_malformed_api_version_is_refused(text: str) -> None:
     """The version becomes part of a path, so only vNN.N is accepted."""
