@@ -7,6 +7,7 @@ causes, cascades included. `at` exists for building history; leave it out otherw
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from threading import RLock
@@ -51,6 +52,8 @@ class Actions:
         self.activities: dict[str, list[Activity]] = {}
         #: Taken by every request and action, so that a server thread sees whole actions.
         self.lock = RLock()
+        #: Grows with every action; nothing but the clock changes an answer while it stands.
+        self.revision = 0
         self._entities: dict[tuple[str, str], SimEntity] = {}
 
     def now(self) -> int:
@@ -91,6 +94,13 @@ class Actions:
             parent_id = parent.now.parent_id
         return chain
 
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Change the world: whole for every reader, and noted in `revision`."""
+        with self.lock:
+            self.revision += 1
+            yield
+
     # Switches
 
     def pause(self, level: str, entity_id: str, *, at: datetime | None = None) -> None:
@@ -123,7 +133,7 @@ class Actions:
         force: bool = False,
     ) -> None:
         """Set an entity's own status; UsageError for a step the platform does not allow."""
-        with self.lock:
+        with self.acting():
             entity, stamp = self.entity(level, entity_id), self._stamp(at)
             old = entity.now.own
             if status not in OWN_STATUSES:
@@ -140,14 +150,14 @@ class Actions:
 
     def set_hold(self, level: str, entity_id: str, hold: str | None) -> None:
         """Put an entity under review, disapprove it, or let it go (None)."""
-        with self.lock:
+        with self.acting():
             entity, stamp = self.entity(level, entity_id), self._stamp(None)
             entity.push(stamp, hold=hold)
             self._settle_status(entity, stamp, f"hold {hold or 'lifted'}", own_changed=False)
 
     def set_account_status(self, account_id: str, status: int) -> None:
         """Set the platform's account status code; a disabled account's ads stop delivering."""
-        with self.lock:
+        with self.acting():
             account, stamp = self.account(account_id), self._stamp(None)
             account.status = status
             for ad in account.entities["ad"].values():
@@ -157,7 +167,7 @@ class Actions:
 
     def rename(self, level: str, entity_id: str, name: str) -> None:
         """Give an entity another name; allowed even when it is deleted."""
-        with self.lock:
+        with self.acting():
             entity, stamp = self.entity(level, entity_id), self._stamp(None)
             self._log(stamp, "name", entity, entity.now.name, name)
             entity.push(stamp, name=name, updated_at=stamp)
@@ -166,7 +176,7 @@ class Actions:
         """Set a daily budget in minor units. A campaign's updated_time does not move."""
         if level == "ad":
             raise UsageError("an ad has no budget; set it on its campaign or ad set")
-        with self.lock:
+        with self.acting():
             entity, stamp = self.entity(level, entity_id), self._stamp(None)
             self._log(stamp, "budget", entity, entity.now.daily_budget, daily_budget)
             updated_at = entity.now.updated_at if level == "campaign" else stamp
@@ -177,7 +187,7 @@ class Actions:
 
         Days that already began keep counting for the old parents.
         """
-        with self.lock:
+        with self.acting():
             entity, stamp = self.entity(level, entity_id), self._stamp(None)
             old = self.ancestors(entity)[-1]
             new = self.entity(old.level, parent_id)
@@ -210,7 +220,7 @@ class Actions:
         self, ad_id: str, day: Day, fraction: Decimal | str | int, *, restate: bool = False
     ) -> None:
         """Take back a share (0 to 1) of everything the day shows now; 1 leaves nothing."""
-        with self.lock:
+        with self.acting():
             entity = self.entity("ad", ad_id)
             book = self.ledger.book(entity.account_id)
             vector = book.total("ad", ad_id, ordinal_of(day), self.now()).vector
@@ -244,7 +254,7 @@ class Actions:
     def _revise(
         self, ad_id: str, day: Day, vector: tuple[int, ...], cause: str, *, restate: bool
     ) -> None:
-        with self.lock:
+        with self.acting():
             entity, stamp, ordinal = self.entity("ad", ad_id), self.now(), ordinal_of(day)
             zone = self.account(entity.account_id).zone
             if stamp < zone.start(ordinal):
@@ -325,7 +335,3 @@ class Actions:
     def _set_live(self, account: SimAccount, ad: SimEntity, stamp: int) -> None:
         live = account.delivers and ad.now.effective in DELIVERING
         self.ledger.book(account.id).set_live(ad.id, stamp, live=live)
-
-    def _all(self, account_id: str) -> Iterator[SimEntity]:
-        for level in LEVELS:
-            yield from self.account(account_id).entities[level].values()

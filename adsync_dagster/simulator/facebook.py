@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
+
 from adsync_dagster.simulator.entities import SimAccount, SimEntity
 from adsync_dagster.simulator.facebook_activities import activities_page
 from adsync_dagster.simulator.facebook_auth import TokenBook, token_of
@@ -32,6 +34,7 @@ from adsync_dagster.simulator.facebook_writes import write_entity
 from adsync_dagster.simulator.faults import Faults
 from adsync_dagster.simulator.http import Answer, Call
 from adsync_dagster.simulator.instants import SECOND
+from adsync_dagster.simulator.pages import PageCache
 from adsync_dagster.simulator.world import World
 
 _VERSION = re.compile(r"^v(\d+)\.(\d+)$")
@@ -57,6 +60,7 @@ class FacebookWire:
         self._insights = Insights(world, self.settings)
         self._reports = ReportRuns(world, self.settings, self._insights)
         self._spoiler = Spoiler(faults)
+        self._pages = PageCache()
         self._traces = 0
         self._nodes.nested = {
             "insights": self._insights.nested,
@@ -73,11 +77,13 @@ class FacebookWire:
 
     def _batch(self, call: Call, version: str) -> Answer:
         try:
-            for rule in self.faults.fire("answer", "POST", "batch"):
+            for rule in self.faults.fire("answer", "POST", ""):
                 return answer_instead(rule, self._trace())
-            return run_batch(call, version, self._one)
+            answer = run_batch(call, version, self._one)
         except GraphError as error:
             return self._error(error)
+        answer.payload = self._spoiler.batch(answer.payload)
+        return answer
 
     def _one(self, call: Call) -> Answer | None:
         """Answer a single call; None when a fault makes it time out inside a batch."""
@@ -95,11 +101,29 @@ class FacebookWire:
             account_id = self._account_of(request)
             headers.update(self.usage.count(account_id, path, self.world.now()))
             self._gate_version(version, headers)
+            key = self._cache_key(request)
+            if key is not None and (page := self._pages.get(key)) is not None:
+                return Answer(200, None, headers, raw=page)
             payload = self._dispatch(request)
         except GraphError as error:
             return self._error(error, headers)
         payload = self._spoiler.payload(call, where, payload)
+        if key is not None:
+            page = orjson.dumps(payload)
+            self._pages.put(key, page, self.settings.page_cache_bytes)
+            return Answer(200, None, headers, raw=page)
         return Answer(200, payload, headers)
+
+    def _cache_key(self, request: GraphRequest) -> tuple[object, ...] | None:
+        """What a page of insights depends on; None when it is not to be kept."""
+        wanted = request.edge == "insights" and request.method == "GET"
+        if not wanted or not self.settings.page_cache_bytes or self.faults.rules:
+            return None
+        if self._reports.knows(request.node):
+            return None
+        asked = tuple(sorted(request.params.items()))
+        state = (self.world.revision, request.at, repr(self.settings))
+        return (request.path, request.version, request.origin, request.token.value, asked, *state)
 
     def _read(self, call: Call, version: str, path: tuple[str, ...]) -> GraphRequest:
         now = self.world.now()

@@ -8,6 +8,7 @@ from typing import Any
 
 from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.facebook_errors import NAMED, GraphError
+from adsync_dagster.simulator.facebook_request import decode_cursor, encode_cursor
 from adsync_dagster.simulator.faults import Faults, Rule, register
 from adsync_dagster.simulator.http import Answer, Call
 
@@ -31,6 +32,10 @@ register(
         "set_field": "payload",
         "data_is_null": "payload",
         "bad_data": "payload",
+        "endless_pages": "payload",
+        # whole batches
+        "batch_cut": "batch",
+        "batch_shuffled": "batch",
         # reports
         "report_failed": "report",
         "report_stuck": "report",
@@ -100,6 +105,12 @@ class Spoiler:
         rules = self._faults.fire("report", "POST", where)
         return rules[0] if rules else None
 
+    def batch(self, results: list[Any]) -> list[Any]:
+        """A batch's answers after their faults: too few, or in another order."""
+        for rule in self._faults.fire("batch", "POST", ""):
+            results = results[:-1] if rule.name == "batch_cut" else results[::-1]
+        return results
+
     def payload(self, call: Call, where: str, payload: Any) -> Any:
         """The payload after its faults. The original is never changed."""
         kind = where.rsplit("/", 1)[-1]
@@ -141,6 +152,19 @@ def _repeated_cursor(body: Body, call: Call, _options: dict[str, Any]) -> Body:
     if after is not None and "cursors" in paging:
         paging["cursors"]["after"] = after
         paging["next"] = f"{call.origin}/loop?after={after}"
+    return body
+
+
+def _endless_pages(body: Body, call: Call, _options: dict[str, Any]) -> Body:
+    """The first page again and again, each time with a cursor never seen before."""
+    insights = call.path.rstrip("/").endswith("insights")
+    width, first = (2, 0) if insights else (1, 10**9)
+    earlier = decode_cursor(call.params["after"], width)[-1] if "after" in call.params else first
+    after = encode_cursor(0, earlier + 1) if insights else encode_cursor(earlier + 1)
+    body["paging"] = {
+        "cursors": {"before": after, "after": after},
+        "next": f"{call.origin}/page?after={after}",
+    }
     return body
 
 
@@ -217,6 +241,7 @@ _SPOIL: dict[str, Callable[[Body, Call, dict[str, Any]], Body]] = {
     "missing_paging": _missing_paging,
     "missing_next": _missing_next,
     "repeated_cursor": _repeated_cursor,
+    "endless_pages": _endless_pages,
     "foreign_next": _foreign_next,
     "cut_rows": _cut_rows,
     "shift_rows": _shift_rows,

@@ -66,6 +66,8 @@ class FacebookSettings:
     offset_cursors: bool = False
     #: Host that `paging.next` names; None for the host that was asked.
     next_host: str | None = None
+    #: Bytes of rendered insights pages to keep for repeated questions; for benchmarks.
+    page_cache_bytes: int = 0
     usage: UsageKnobs = field(default_factory=UsageKnobs)
 
     def update(self, changes: dict[str, Any]) -> None:

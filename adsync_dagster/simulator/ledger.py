@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.simulator.bulk import BulkTrack
 from adsync_dagster.simulator.instants import FOREVER, Zone, instant_of, micros, ordinal_of
 from adsync_dagster.simulator.metrics import COLUMNS, NOTHING, Totals, Vector, add_up
 from adsync_dagster.simulator.tracks import AdTrack, Cell, MetricEvent, Revision
@@ -53,6 +54,9 @@ class AccountBook:
         self.tracks: dict[str, AdTrack] = {}
         self._members: dict[tuple[str, str], list[_Member]] = {}
         self._sums: dict[int, dict[tuple[str, str], Cell]] = {}
+        self._bulk: dict[tuple[str, str], BulkTrack | None] = {}
+        #: Days with explicit events, which sums of drawn histories do not hold.
+        self._revised: set[int] = set()
 
     def add_track(self, track: AdTrack, day: int, adset_id: str, campaign_id: str) -> None:
         """Open an ad's track under its first parents."""
@@ -60,6 +64,7 @@ class AccountBook:
         track.parents.append((day, adset_id, campaign_id))
         for key in (("adset", adset_id), ("campaign", campaign_id)):
             self._members.setdefault(key, []).append(_Member(track, 0, _LAST_DAY))
+        self._bulk.clear()
         self._forget(day)
 
     def move_track(self, ad_id: str, day: int, adset_id: str, campaign_id: str) -> None:
@@ -72,6 +77,7 @@ class AccountBook:
             if old != new:
                 self._leave((level, old), track, day)
                 self._members.setdefault((level, new), []).append(_Member(track, day, _LAST_DAY))
+        self._bulk.clear()
         self._forget(day)
 
     def _leave(self, key: tuple[str, str], track: AdTrack, day: int) -> None:
@@ -89,6 +95,7 @@ class AccountBook:
         """Append an explicit metric event."""
         self.tracks[ad_id].revise(day, revision)
         self._sums.pop(day, None)
+        self._revised.add(day)
 
     def total(self, level: str, entity_id: str, day: int, at: int) -> Totals:
         """The numbers of an account, campaign, ad set or ad on a day, as of an instant."""
@@ -100,11 +107,30 @@ class AccountBook:
         found = sums.get(key)
         if found is not None and found.valid_from <= at < found.valid_until:
             return found.totals
-        cells = [track.cell(day, at) for track in self._tracks_of(key, day)]
-        cell = _sum_cells(cells)
+        bulk = None if day in self._revised else self._bulk_sum(key)
+        cell = (
+            bulk.cell(day, at)
+            if bulk is not None
+            else _sum_cells([track.cell(day, at) for track in self._tracks_of(key, day)])
+        )
         if found is None or cell.valid_from >= found.valid_from:
             sums[key] = cell
         return cell.totals
+
+    def _bulk_sum(self, key: tuple[str, str]) -> BulkTrack | None:
+        """The drawn sum of a group of bulk ads, for all days at once; None for others."""
+        if key not in self._bulk:
+            tracks = [track for track in self._everyone_in(key) if isinstance(track, BulkTrack)]
+            fits = len(tracks) == len(self._everyone_in(key)) > 0 and all(
+                track.stayed and track.same_days(tracks[0]) for track in tracks
+            )
+            self._bulk[key] = BulkTrack.sum_of(tracks) if fits else None
+        return self._bulk[key]
+
+    def _everyone_in(self, key: tuple[str, str]) -> list[AdTrack]:
+        if key[0] == "account":
+            return list(self.tracks.values())
+        return [member.track for member in self._members.get(key, ())]
 
     def _tracks_of(self, key: tuple[str, str], day: int) -> Iterator[AdTrack]:
         if key[0] == "account":

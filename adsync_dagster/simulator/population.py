@@ -9,9 +9,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.simulator.bulk import BulkTrack
 from adsync_dagster.simulator.entities import SimAccount, SimEntity
 from adsync_dagster.simulator.instants import DAY, HOUR, SECOND, instant_of
-from adsync_dagster.simulator.tracks import BulkTrack
 
 if TYPE_CHECKING:
     from adsync_dagster.simulator.world import World

@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -139,7 +140,8 @@ class RunningSimulator:
     def base_url(self) -> str:
         """Without a version segment, as the settings want it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        scheme = "https" if self._server.config.is_ssl else "http"
+        return f"{scheme}://{host}:{self.port}"
 
     @property
     def world(self) -> World:
@@ -162,9 +164,17 @@ class RunningSimulator:
         self.stop()
 
 
-def serve(world: World | Simulator, host: str = "127.0.0.1", port: int = 0) -> RunningSimulator:
+def serve(
+    world: World | Simulator,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    certificate: tuple[Path, Path] | None = None,
+) -> RunningSimulator:
     """Serve a world (or a prepared simulator) on a loopback port; port 0 picks a free one.
 
+    With `certificate` (files of the certificate and its key) it speaks TLS, badly when the
+    certificate is bad.
     Returns once it answers. UsageError when the address is not loopback or the port is taken.
     """
     simulator = world if isinstance(world, Simulator) else Simulator(world)
@@ -179,7 +189,10 @@ def serve(world: World | Simulator, host: str = "127.0.0.1", port: int = 0) -> R
         log_level="critical",
         timeout_graceful_shutdown=1,
         server_header=False,
+        ssl_certfile=certificate[0] if certificate else None,
+        ssl_keyfile=certificate[1] if certificate else None,
     )
+    config.load()
     server = uvicorn.Server(config)
     ready = threading.Event()
     thread = threading.Thread(
@@ -193,7 +206,8 @@ def serve(world: World | Simulator, host: str = "127.0.0.1", port: int = 0) -> R
 
 def _listen(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, so that asyncio sends small answers at once instead of waiting for ACKs.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))

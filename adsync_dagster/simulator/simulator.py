@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from adsync_dagster.simulator.control import PREFIX, answer_control
 from adsync_dagster.simulator.facebook import FacebookWire, split_version
 from adsync_dagster.simulator.faults import Faults, Rule
 from adsync_dagster.simulator.http import Answer, BrokenTransport, Call, read_form
 from adsync_dagster.simulator.world import World
-
-CONTROL_PREFIX = "/_sim/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,8 @@ class Simulator:
         merged.update(read_form(lower.get("content-type", ""), body))
         call = Call(method=method.upper(), path=path, params=merged, headers=lower, body=body)
         with self.world.lock:
+            if path.startswith(PREFIX):
+                return answer_control(self, call).encode()
             answer = self.facebook.handle(call)
             self.requests.append(Seen(self.world.now(), call.method, path, answer.status))
             where = "/".join(split_version(path, self.facebook.settings)[1])

@@ -8,7 +8,6 @@ rows costs a thousand dictionary look-ups.
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +30,8 @@ from adsync_dagster.simulator.plans import AdProfile, Conversion, DayPlan, plan_
 
 #: No plan's conversion is dated later than this after its click.
 _CARRY_DAYS = 26
+#: Column by column, what an event changes.
+Deltas = list[tuple[int, int]]
 
 
 class MetricEvent(NamedTuple):
@@ -176,21 +177,22 @@ class AdTrack:
             first = bisect_left(pulses, start)
             last = bisect_left(pulses, end)
             seen = min(last, bisect_right(pulses, at))
-            if seen < last:
-                until = min(until, pulses[max(first, seen)])
+            coming = max(first, seen)
+            if coming < last:
+                until = min(until, pulses[coming])
             if seen > first:
                 since = max(since, pulses[seen - 1])
                 part = plan.totals[seen - 1]
                 if first:
                     a, b, c, d = plan.totals[first - 1]
                     part = (part[0] - a, part[1] - b, part[2] - c, part[3] - d)
-                if result[0]:
+                if any(result):
                     a, b, c, d = result
                     part = (part[0] + a, part[1] + b, part[2] + c, part[3] + d)
                 result = part
         return result, since, until
 
-    def _dated(self, day: int, plan: DayPlan | None) -> Iterator[tuple[int, _Deltas]]:
+    def _dated(self, day: int, plan: DayPlan | None) -> Iterator[tuple[int, Deltas]]:
         """Everything but pulses that changes this day: conversions, credits, explicit events."""
         if plan is not None:
             for conversion in plan.conversions:
@@ -204,7 +206,7 @@ class AdTrack:
         for revision in self._revisions.get(day, ()):
             yield revision.at, [(i, delta) for i, delta in enumerate(revision.vector) if delta]
 
-    def _credit(self, plan: DayPlan) -> _Deltas:
+    def _credit(self, plan: DayPlan) -> Deltas:
         """Invalid traffic taken back: a share of what the day's pulses delivered."""
         (impressions, clicks, link_clicks, spend), _, _ = self._delivered(plan, FOREVER - 1)
         percent, unit = plan.correction_percent, self.profile.unit_micros
@@ -238,67 +240,8 @@ class AdTrack:
         return MetricEvent(at, self.account_id, self.ad_id, day, COLUMNS[column], delta, cause)
 
 
-_Deltas = list[tuple[int, int]]
-
-
-def _conversion_deltas(conversion: Conversion) -> _Deltas:
+def _conversion_deltas(conversion: Conversion) -> Deltas:
     counts, values = WINDOW_COLUMNS[conversion.window]
     return [(column, 1) for column in counts] + [
         (column, conversion.value_micros) for column in values
     ]
-
-
-class BulkTrack(AdTrack):
-    """An ad whose history is drawn once, settled, and held in one array: for large accounts.
-
-    A day's numbers appear whole when the day ends. Explicit events work as on any ad.
-    """
-
-    __slots__ = ("_first_day", "_reach", "_values")
-
-    def __init__(
-        self, account_id: str, ad_id: str, profile: AdProfile, zone: Zone, first_day: int
-    ) -> None:
-        super().__init__(account_id, ad_id, profile, zone)
-        self._first_day = first_day
-        self._values = array("q")
-        self._reach = array("q")
-
-    def append_day(self, vector: Vector, reach: int) -> None:
-        """Append the next day's final numbers."""
-        self._values.extend(vector)
-        self._reach.append(reach)
-
-    def cell(self, day: int, at: int) -> Cell:
-        """As AdTrack.cell; nothing is cached, the array is the cache."""
-        if day in self._revisions:
-            return self._revised(day, at)
-        index = day - self._first_day
-        if not 0 <= index < len(self._reach):
-            return Cell(NOTHING, 0, FOREVER)
-        ends = self.zone.end(day)
-        if at < ends:
-            return Cell(NOTHING, 0, ends)
-        vector = tuple(self._values[index * WIDTH : (index + 1) * WIDTH])
-        return Cell(Totals(vector, self._reach[index]), ends, FOREVER)
-
-    def _revised(self, day: int, at: int) -> Cell:
-        (vector, _), since, until = super().cell(day, at)
-        index = day - self._first_day
-        shown = vector[IMPRESSIONS] > 0 and 0 <= index < len(self._reach)
-        return Cell(Totals(vector, self._reach[index] if shown else 0), since, until)
-
-    def days(self, until: int) -> Iterator[int]:
-        """Every drawn day up to `until`, and days with explicit events."""
-        drawn = range(self._first_day, min(until + 1, self._first_day + len(self._reach)))
-        return iter(sorted(set(drawn) | {day for day in self._revisions if day <= until}))
-
-    def _plan(self, day: int) -> DayPlan | None:  # noqa: ARG002 - bulk ads have no plans
-        return None
-
-    def _dated(self, day: int, plan: DayPlan | None) -> Iterator[tuple[int, _Deltas]]:
-        index = day - self._first_day
-        if 0 <= index < len(self._reach):
-            vector = self._values[index * WIDTH : (index + 1) * WIDTH]
-            yield self.zone.end(day), list(enumerate(vector))
-        yield from super()._dated(day, plan)

@@ -19,6 +19,7 @@ from typing import Any
 from adsync_dagster.clock import FileClock, VirtualClock
 from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.actions import Actions
+from adsync_dagster.simulator.bulk import BulkTrack
 from adsync_dagster.simulator.entities import (
     Activity,
     SimAccount,
@@ -26,11 +27,11 @@ from adsync_dagster.simulator.entities import (
     Version,
     effective_status,
 )
-from adsync_dagster.simulator.instants import Zone, instant_of, micros
+from adsync_dagster.simulator.instants import Zone, instant_of
 from adsync_dagster.simulator.ledger import StatusEvent
 from adsync_dagster.simulator.plans import AdProfile, draw_profile
 from adsync_dagster.simulator.population import Size, populate, populate_bulk
-from adsync_dagster.simulator.tracks import AdTrack, BulkTrack
+from adsync_dagster.simulator.tracks import AdTrack
 
 #: Currencies that Meta counts in whole major units; all others have a hundred minor units.
 META_OFFSET_ONE = frozenset(
@@ -75,7 +76,7 @@ class World(Actions):
         About a sixth of its objects are already paused, archived or deleted, as in real
         accounts, unless `stopped` is False.
         """
-        with self.lock:
+        with self.acting():
             account = self._open(account_id, name, currency, timezone, history_days)
             size = Size(campaigns, adsets, ads, history_days, stopped=stopped)
             populate(self, account, size)
@@ -93,12 +94,12 @@ class World(Actions):
         ads: int = 10_000,
         history_days: int = 100,
     ) -> SimAccount:
-        """Add a Meta account with a large settled history: every ad has a row on every day.
+        """Add a Meta account with a large settled history: a row per ad and day up to yesterday.
 
         Its ads deliver nothing after the building instant; actions work as on any account.
         """
-        with self.lock:
-            account = self._open(account_id, name, currency, timezone, history_days)
+        with self.acting():
+            account = self._open(account_id, name, currency, timezone, history_days + 1)
             size = Size(campaigns, adsets, ads, history_days, stopped=False)
             populate_bulk(self, account, size)
             return account
@@ -213,7 +214,7 @@ class World(Actions):
         bulk_from: int | None = None,
     ) -> SimEntity:
         """Create an entity of any level. `bulk_from` is the first day of a drawn history."""
-        with self.lock:
+        with self.acting():
             stamp = self._stamp(at)
             sequence = len(account.entities[level]) + 1
             new_id = entity_id or self._new_id(account, level, sequence)
@@ -270,8 +271,3 @@ class World(Actions):
 def hash_text(text: str) -> int:
     """A number from text that is the same in every process."""
     return int.from_bytes(text.encode()[:16], "big")
-
-
-def stamp_of(instant: datetime) -> int:
-    """The stamp of an aware instant."""
-    return micros(instant)
