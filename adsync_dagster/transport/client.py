@@ -138,7 +138,7 @@ class PlatformClient:
         except AdsyncError as error:
             self._apply_retry_after(error, response)
             error.args = (f"{request.purpose}: {error}",)
-            return error
+            return _without_frames(error)
         return response
 
     def _apply_retry_after(self, error: AdsyncError, response: Response | None) -> None:
@@ -253,6 +253,21 @@ def _advance(move: Callable[[], Step]) -> Step | Complete:
         return move()
     except StopIteration as end:
         verdict = end.value
+    except Defect:
+        raise
+    except AdsyncError as error:
+        verdict = _without_frames(error)
+    if isinstance(verdict, AdsyncError):
+        raise verdict
     if not isinstance(verdict, Complete):
         raise Defect("a read has to end with a Complete verdict")
     return verdict
+
+
+def _without_frames(error: AdsyncError) -> AdsyncError:
+    """The error without the frames it came through: their locals hold the platform's answer.
+
+    Tools that print locals would show it, and Meta's answers repeat tokens.
+    """
+    error.__traceback__ = None
+    return error

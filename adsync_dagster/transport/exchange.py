@@ -37,7 +37,13 @@ from adsync_dagster.transport.limits import TransportLimits
 from adsync_dagster.transport.origin import Origin
 
 _CHUNK_BYTES = 64 * 1024
-_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError)
+_FAILURES = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    HTTPException,
+    OSError,
+    zlib.error,
+)
 _CHAIN_LENGTH_MAX = 10
 
 

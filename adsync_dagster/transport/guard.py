@@ -49,9 +49,13 @@ class _GuardedHTTPConnection(HTTPConnection):
         timer.daemon = True
         timer.start()
         try:
-            return super().getresponse()
+            response = super().getresponse()
         finally:
             timer.cancel()
+        # A connection that ends within the headers passes for an answer without a body.
+        if self.guard.seconds_left() <= 0:
+            raise TimeoutError
+        return response
 
 
 class _GuardedHTTPSConnection(_GuardedHTTPConnection, HTTPSConnection):
