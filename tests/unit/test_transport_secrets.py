@@ -143,7 +143,7 @@ def test_a_next_url_with_a_token_goes_nowhere(caplog: pytest.LogCaptureFixture) 
     with serving(lambda wire, _: wire.reply({})) as catcher, serving(handler) as server:
         one = client(server.url)
         with pytest.raises(AdsyncError) as caught:
-            one.run(FacebookAdapter().list_entities("501", Level.AD, caught_at()), lambda _: None)
+            one.run(FacebookAdapter().list_entities("501", Level.AD, STARTED), lambda _: None)
         assert catcher.connections == 0
         assert all(CANARY not in wire.path for wire in server.seen)
         assert len(server.seen) == 3
