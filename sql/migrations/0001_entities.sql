@@ -114,8 +114,9 @@ BEGIN
   END LOOP;
 END $$;
 
--- What a table that was here before must allow. Loosening user_id is the only change made to
--- it without asking: an account added from the command line belongs to no user.
+-- What a table that was here before must allow. Only this is changed without asking: user_id may
+-- be empty (an account added from the command line belongs to no user), and so may our id of a
+-- parent (a child can be seen before its parent).
 DO $$
 DECLARE
   problem record;
@@ -123,9 +124,9 @@ BEGIN
   FOR problem IN
     SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.oid IN ('ad_accounts'::regclass, 'ad_campaigns'::regclass, 'ad_sets'::regclass, 'ads'::regclass)
-      AND a.attname = 'user_id' AND a.attnotnull
+      AND a.attname IN ('user_id', 'campaign_id', 'ad_set_id') AND a.attnotnull
   LOOP
-    EXECUTE format('ALTER TABLE %I ALTER COLUMN user_id DROP NOT NULL', problem.relname);
+    EXECUTE format('ALTER TABLE %I ALTER COLUMN %I DROP NOT NULL', problem.relname, problem.attname);
   END LOOP;
 
   SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod) AS type INTO problem

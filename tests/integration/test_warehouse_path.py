@@ -6,13 +6,6 @@ from datetime import date
 from decimal import Decimal
 from uuid import uuid4
 
-from adsync_dagster.clock import VirtualClock
-from adsync_dagster.records import Account, DateRange, DayTotals, Level
-from adsync_dagster.warehouse import account_days, changes
-from adsync_dagster.warehouse.database import AccountSession
-from adsync_dagster.warehouse.entities import MergeCounts, descendants
-from adsync_dagster.warehouse.metrics import merge_metrics
-from adsync_dagster.warehouse.staging import MetricsStage
 from warehouse_support import (
     AD,
     AD_SET,
@@ -23,6 +16,14 @@ from warehouse_support import (
     one,
     paused,
 )
+
+from adsync_dagster.clock import VirtualClock
+from adsync_dagster.records import Account, DateRange, DayTotals, Level
+from adsync_dagster.warehouse import account_days, changes
+from adsync_dagster.warehouse.database import AccountSession
+from adsync_dagster.warehouse.entities import MergeCounts, descendants
+from adsync_dagster.warehouse.metrics import merge_metrics
+from adsync_dagster.warehouse.staging import MetricsStage
 
 
 def test_a_pause_is_logged_claimed_and_done_with_its_metrics(

@@ -83,6 +83,6 @@ def log_rows(connection: Connection, platform_entity_id: str | None = None) -> l
 
 def one(connection: Connection, query: str, *values: object) -> Any:
     """The single value of the first row."""
-    row = connection.execute(query, values or None).fetchone()  # type: ignore[arg-type]
+    row = connection.execute(query, values or None).fetchone()
     assert row is not None
     return row[0]
