@@ -200,7 +200,7 @@ def discover(
     \b
     Example: adsync accounts discover --platform facebook --token-env META_TOKEN --add
     """
-    from adsync_dagster.commands.platform_accounts import read_accounts
+    from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_accounts
 
     settings = Settings.from_environment()
     chosen = platform_named(platform)
@@ -212,7 +212,9 @@ def discover(
             token_stdin=token_stdin,
             base_url=settings.base_urls[chosen],
         )
-        client = environment.client_with(chosen, credential, budget_key=f"{chosen}:discover")
+        client = environment.client_with(
+            chosen, credential, budget_key=f"{chosen}:discover", limits=WHILE_SOMEBODY_WAITS
+        )
         try:
             infos = read_accounts(client, environment.clock)
         finally:
@@ -244,9 +246,14 @@ def _unverified(account_id: str) -> AccountInfo:
 def _verified(
     environment: Environment, platform: Platform, account_id: str, credential: Credential
 ) -> AccountInfo:
-    from adsync_dagster.commands.platform_accounts import read_account
+    from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_account
 
-    client = environment.client_with(platform, credential, budget_key=f"{platform}:{account_id}")
+    client = environment.client_with(
+        platform,
+        credential,
+        budget_key=f"{platform}:{account_id}",
+        limits=WHILE_SOMEBODY_WAITS,
+    )
     try:
         info = read_account(client, account_id, environment.clock)
     finally:

@@ -199,10 +199,10 @@ def _accounts(settings: Settings, *, offline: bool) -> Iterator[Finding]:
 
 def _account(environment: Environment, account: Account, *, offline: bool) -> Finding:
     """Can the credential be decrypted, does the platform accept it, do both agree on the zone?"""
-    from adsync_dagster.commands.platform_accounts import read_account
+    from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_account
 
     try:
-        client = environment.client(account)
+        client = environment.client(account, limits=WHILE_SOMEBODY_WAITS)
         try:
             if offline:
                 return Finding(subject=account.key, detail="its credential can be decrypted")

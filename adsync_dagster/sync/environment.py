@@ -18,7 +18,7 @@ from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
 from adsync_dagster.platforms.registry import adapter_for
 from adsync_dagster.records import Account, Platform
 from adsync_dagster.settings import Settings
-from adsync_dagster.transport import PlatformClient, RateBudget
+from adsync_dagster.transport import PlatformClient, RateBudget, TransportLimits
 from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.database import AccountSession, Database
 from adsync_dagster.warehouse.embedded import ensure_started
@@ -72,7 +72,7 @@ class Environment:
                 self._adapters[platform] = adapter_for(platform, self.settings)
             return self._adapters[platform]
 
-    def client(self, account: Account) -> PlatformClient:
+    def client(self, account: Account, *, limits: TransportLimits | None = None) -> PlatformClient:
         """A client with the account's credential; CredentialBlocked when there is none."""
         with self.database.connection() as connection:
             credential = self.vault.load(connection, account.platform, account.platform_account_id)
@@ -82,10 +82,15 @@ class Environment:
                 f" `adsync accounts add --platform {account.platform}"
                 f" --account {account.platform_account_id} --token-env NAME`"
             )
-        return self.client_with(account.platform, credential, budget_key=account.key)
+        return self.client_with(account.platform, credential, budget_key=account.key, limits=limits)
 
     def client_with(
-        self, platform: Platform, credential: Credential, *, budget_key: str
+        self,
+        platform: Platform,
+        credential: Credential,
+        *,
+        budget_key: str,
+        limits: TransportLimits | None = None,
     ) -> PlatformClient:
         """A client for a credential in hand; threads with the same key share a rate budget."""
         with self._guard:
@@ -95,6 +100,7 @@ class Environment:
             self.settings.base_urls[platform],
             credential,
             self.clock,
+            limits=limits or TransportLimits(),
             budget=budget,
         )
 
