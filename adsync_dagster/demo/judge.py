@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
 from adsync_dagster.demo.stage import Stage
 from adsync_dagster.records import Account, DateRange, Level
-from adsync_dagster.warehouse import account_state, export
+from adsync_dagster.warehouse import account_days, account_state, export
 
 MICROS = Decimal(1_000_000)
 
@@ -47,33 +47,76 @@ def judge(
             for row in export.metric_rows(connection, account, level, days)
         }
         counts = account_state.count_changes(connection, account.id)
-    different = 0
-    sums = [Decimal(0)] * 4
-    every_day = [days.since + timedelta(days=offset) for offset in range(days.days)]
-    for platform_id in ids:
-        for day in every_day:
-            ours = _stored(stored.get((platform_id, day)))
-            truth = _truth(stage, level, platform_id, day)
-            different += ours != truth
-            sums = [sums[0] + ours[2], sums[1] + truth[2], sums[2] + ours[3], sums[3] + truth[3]]
+    pairs = [
+        (_stored(stored.get((platform_id, day))), _truth(stage, level, platform_id, day))
+        for platform_id in ids
+        for day in _each(days)
+    ]
+    return _verdict(len(ids), pairs, counts)
+
+
+def judge_residual(
+    stage: Stage, account: Account, level: Level, days: DateRange, ids: Collection[str]
+) -> Verdict:
+    """Compare each day's residual with the ledger's sum of entities the platform never showed."""
+    with stage.environment.database.connection() as connection:
+        known = account_days.account_days(connection, account, days.since, days.until)
+        counts = account_state.count_changes(connection, account.id)
+    residuals = {row.date: _residual(row) for row in known if row.level == level}
+    pairs = [
+        (
+            residuals.get(day, NOTHING),
+            _add(_truth(stage, level, platform_id, day) for platform_id in ids),
+        )
+        for day in _each(days)
+    ]
+    return _verdict(len(ids), pairs, counts)
+
+
+Amounts = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
+NOTHING: Amounts = (Decimal(0),) * 5
+
+
+def _verdict(
+    entities: int, pairs: Sequence[tuple[Amounts, Amounts]], counts: account_state.ChangeCount
+) -> Verdict:
+    ours, truth = _add(pair[0] for pair in pairs), _add(pair[1] for pair in pairs)
     return Verdict(
-        entities=len(ids),
-        entity_days=len(ids) * len(every_day),
-        different=different,
-        spend=(sums[0], sums[1]),
-        conversions=(sums[2], sums[3]),
+        entities=entities,
+        entity_days=len(pairs),
+        different=sum(1 for stored, true in pairs if stored != true),
+        spend=(ours[2], truth[2]),
+        conversions=(ours[3], truth[3]),
         logged=counts.logged,
         done=counts.done,
         pending=counts.pending,
     )
 
 
-Amounts = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
+def _add(rows: Iterable[Amounts]) -> Amounts:
+    total = [Decimal(0)] * 5
+    for row in rows:
+        total = [first + second for first, second in zip(total, row, strict=True)]
+    return (total[0], total[1], total[2], total[3], total[4])
+
+
+def _each(days: DateRange) -> list[date]:
+    return [days.since + timedelta(days=offset) for offset in range(days.days)]
+
+
+def _residual(row: account_days.AccountDay) -> Amounts:
+    return (
+        row.residual_impressions or Decimal(0),
+        row.residual_clicks or Decimal(0),
+        row.residual_spend or Decimal(0),
+        row.residual_conversions or Decimal(0),
+        row.residual_conversion_value or Decimal(0),
+    )
 
 
 def _stored(row: export.MetricRow | None) -> Amounts:
     if row is None:
-        return (Decimal(0),) * 5
+        return NOTHING
     return (
         Decimal(row.impressions),
         Decimal(row.clicks),

@@ -17,17 +17,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from adsync_dagster.calendar import account_day
-from adsync_dagster.demo.judge import Verdict, judge
+from adsync_dagster.demo.judge import Verdict, judge, judge_residual
 from adsync_dagster.demo.runs import launch
 from adsync_dagster.demo.stage import Stage, raise_stage
 from adsync_dagster.errors import Retryable
 from adsync_dagster.records import Account, DateRange, Level
 from adsync_dagster.settings import Settings
-from adsync_dagster.warehouse import account_state, changes
+from adsync_dagster.warehouse import account_state, changes, entities
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 ACCOUNT_ID = "act_501"
@@ -78,16 +79,35 @@ class Story:
             time.sleep(0.2)
         return time.monotonic() - began
 
-    def prove(self, act: str, ids: Collection[str], level: Level = Level.AD) -> None:
-        """Compare these entities with the ledger, over the whole history, and remember it."""
+    def known(self, level: Level) -> list[str]:
+        """Platform ids that the warehouse knows."""
+        with self.stage.environment.database.connection() as connection:
+            return entities.known_ids(connection, self.account, level)
+
+    def days(self) -> DateRange:
+        """The whole history, up to today."""
         today = account_day(self.stage.clock.now(), self.account.timezone)
         first = account_day(START, self.account.timezone) - timedelta(days=HISTORY_DAYS - 1)
-        verdict = judge(self.stage, self.account, level, DateRange(since=first, until=today), ids)
+        return DateRange(since=first, until=today)
+
+    def prove(self, act: str, ids: Collection[str], level: Level = Level.AD) -> None:
+        """Compare these entities with the ledger, over the whole history, and remember it."""
+        self._remember(act, f"{level}s", judge(self.stage, self.account, level, self.days(), ids))
+
+    def prove_all(self, act: str, level: Level) -> None:
+        """Compare every entity of a level; those never listed must be the residual, exactly."""
+        known = self.known(level)
+        unseen = sorted({e.id for e in self.stage.world.entities(ACCOUNT_ID, level)} - set(known))
+        self.prove(f"{act}, {level}s", known, level)
+        verdict = judge_residual(self.stage, self.account, level, self.days(), unseen)
+        self._remember(f"{act}, {level}s: residual", f"{level}s never shown", verdict)
+
+    def _remember(self, act: str, what: str, verdict: Verdict) -> None:
         self.verdicts.append((act, verdict))
         mark = "[green]equal[/green]" if verdict.equal else "[red]DIFFERENT[/red]"
         self.say(
-            f"{verdict.entities} {level}s, {verdict.entity_days:,} entity-days:"
-            f" spend {verdict.spend[0]:,.2f}, ledger {verdict.spend[1]:,.2f}: {mark}"
+            f"{verdict.entities} {what}: spend {verdict.spend[0]:,.2f},"
+            f" ledger {verdict.spend[1]:,.2f}: {mark}"
         )
 
 
@@ -96,7 +116,9 @@ def run(*, home: Path | None = None, port: int | None = None, ui: bool = False) 
 
     Raises UsageError when the stage cannot be built, Retryable when Dagster does not answer.
     """
-    console = Console(soft_wrap=True)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=110)
     began = time.monotonic()
     console.print("[bold]adsync demo[/bold]: one Meta account, no metric lost", highlight=False)
     folder = (home or Settings.from_environment().home / "demo").absolute()
@@ -133,7 +155,7 @@ def _has_partition(story: Story) -> bool:
 def first_sync(story: Story) -> None:
     """40 campaigns, 150 ad sets, 600 ads and 90 days arrive."""
     story.run("account_sync_job")
-    story.prove("1 first sync", story.ids("ad"))
+    story.prove_all("1 first sync", Level.AD)
 
 
 def things_stop(story: Story) -> None:
@@ -164,7 +186,7 @@ def things_stop(story: Story) -> None:
     story.say(f"the triggers logged the stops: {story.pending()} final syncs pending")
     seconds = story.wait_for("the sensor's final syncs", lambda: story.pending() == 0)
     story.say(f"the sensor started the final syncs; none pending after {seconds:.1f} s")
-    story.prove("2 things stop", [*paused, *deleted, *archived, *children])
+    story.prove("2 ads and a campaign stop", [*paused, *deleted, *archived, *children])
 
 
 def born_and_stopped(story: Story) -> None:
@@ -182,12 +204,12 @@ def born_and_stopped(story: Story) -> None:
 
 
 def an_outage(story: Story) -> None:
-    """The platform throttles reports while ads stop; the weekly net finishes what was left."""
+    """Reports are throttled while ads stop; the weekly net finishes what was left."""
     world = story.stage.world
     story.advance(hours=12)
     ads = story.ids("ad", "ACTIVE")[:5]
     for ad in ads:
-        world.delete("ad", ad)
+        world.pause("ad", ad)
     with _throttled_reports(story.stage):
         story.run("entity_sync_job")
         story.wait_for("a refused final sync", lambda: _refused(story) > 0)
@@ -195,7 +217,7 @@ def an_outage(story: Story) -> None:
     story.advance(days=1)
     story.run("safety_net_job", partition=False)
     story.say(f"the platform is back, the safety net ran: {story.pending()} pending")
-    story.prove("4 outage, safety net", ads)
+    story.prove("4 throttled, safety net", ads)
 
 
 def weeks_pass(story: Story) -> None:
@@ -206,9 +228,8 @@ def weeks_pass(story: Story) -> None:
         with story.stage.environment.database.connection() as connection:
             sealed = account_state.count_sealed_days(connection, story.account)
         story.say(f"week {week}: {sealed} days sealed")
-    story.prove("5 weeks later, all ads", story.ids("ad"))
-    story.prove("5 all ad sets", story.ids("adset"), Level.ADSET)
-    story.prove("5 all campaigns", story.ids("campaign"), Level.CAMPAIGN)
+    for level in (Level.AD, Level.ADSET, Level.CAMPAIGN):
+        story.prove_all("5 weeks later", level)
 
 
 ACTS: tuple[tuple[str, Callable[[Story], None]], ...] = (
@@ -224,7 +245,7 @@ ACTS: tuple[tuple[str, Callable[[Story], None]], ...] = (
 def _throttled_reports(stage: Stage) -> Iterator[None]:
     """Every batched report is answered with the account's rate limit."""
     rule = stage.simulator.simulator.faults.arm(
-        "throttle", path="^$", method="POST", count=None, code=80000, subcode=2446079
+        "error", path="^$", method="POST", count=None, error="buc_insights"
     )
     try:
         yield
@@ -241,20 +262,19 @@ def _refused(story: Story) -> int:
 
 def _close(story: Story, seconds: float) -> bool:
     """The last table; True when every act was equal and nothing is pending."""
-    table = Table(title="warehouse against ledger", title_justify="left")
-    for heading in ("act", "entities", "entity-days", "spend", "ledger", "conversions", "ledger"):
-        table.add_column(heading, justify="left" if heading == "act" else "right")
-    for heading in ("logged", "done", "pending", "verdict"):
-        table.add_column(heading, justify="right")
+    table = Table(title="warehouse = ledger?", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("act", no_wrap=True)
+    for heading in ("entities", "spend", "ledger", "conversions", "ledger"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("logged/done/pending", justify="right")
+    table.add_column("verdict", no_wrap=True)
     for act, verdict in story.verdicts:
         table.add_row(
             act,
             str(verdict.entities),
-            f"{verdict.entity_days:,}",
-            *(f"{amount:,.2f}" for amount in (*verdict.spend, *verdict.conversions)),
-            str(verdict.logged),
-            str(verdict.done),
-            str(verdict.pending),
+            *(f"{amount:,.2f}" for amount in verdict.spend),
+            *(f"{amount:,.0f}" for amount in verdict.conversions),
+            f"{verdict.logged}/{verdict.done}/{verdict.pending}",
             "[green]equal[/green]" if verdict.equal else f"[red]{verdict.different} differ[/red]",
         )
     story.console.print(table)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from uuid import UUID, uuid4
 
 from adsync_dagster.calendar import account_day
@@ -62,6 +63,8 @@ class _Round:
     token: UUID
     #: Every open day of the account, the range each entity is read for.
     days: DateRange
+    #: Sealed days that an entity seen for the first time may explain.
+    residual_days: list[date] = field(default_factory=list)
     needs: dict[UUID, set[Needed]] = field(default_factory=dict)
     bad_entities: int = 0
 
@@ -171,6 +174,13 @@ def open_range(context: SyncContext) -> DateRange:
 
 def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -> _Round:
     round_ = _Round(token=token, days=open_range(context))
+    if any(change.old_status is None for change in claimed):
+        # Nobody had seen it before: sealed days may hold its amounts as their residual.
+        round_.residual_days = account_state.residual_days(
+            context.session.connection, context.account
+        )
+        since = min([round_.days.since, *round_.residual_days])
+        round_.days = DateRange(since=since, until=round_.days.until)
     for change in claimed:
         refs = entities.descendants(
             context.session.connection, context.account, change.level, change.entity_id
@@ -194,6 +204,10 @@ def _run_round(context: SyncContext, round_: _Round, report: FinalSyncReport) ->
             except (Retryable, Blocked) as error:
                 _leave_pending(context, round_, list(round_.needs), error, report)
                 return False
+    if round_.residual_days:
+        with context.session.transaction() as connection:
+            for level in LEVELS:
+                account_days.reconcile(connection, context.account, level, round_.residual_days)
     return True
 
 

@@ -63,7 +63,8 @@ def _read_piece(context: SyncContext, piece: DateRange, report: StepReport) -> N
         account_days.record_totals(connection, context.account, totals.values(), piece)
     unreconciled: set[date] = set()
     started: dict[Level, datetime] = {}
-    for level in LEVELS:
+    # Children first: their rows name parents that no list shows, which are then asked by id.
+    for level in reversed(LEVELS):
         started[level], moving = _read_level(context, level, piece, totals, report)
         unreconciled |= moving
     _seal(context, piece, started, unreconciled, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -82,6 +82,12 @@ def silent_ids(
             "limit": limit,
         },
     ).fetchall()
+    return [row[0] for row in rows]
+
+
+def residual_days(connection: Connection, account: Account) -> list[date]:
+    """Sealed days whose rest belongs to entities nobody had seen, oldest first."""
+    rows = connection.execute(queries["residual_days"], {"ad_account_id": account.id}).fetchall()
     return [row[0] for row in rows]
 
 

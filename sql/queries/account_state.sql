@@ -74,6 +74,12 @@ SELECT t.{platform_id}
  ORDER BY t.{platform_id}
  LIMIT %(limit)s
 
+-- residual_days --
+-- Sealed days on which an entity that nobody had seen has part of the account's total.
+SELECT DISTINCT date FROM ad_account_days
+ WHERE ad_account_id = %(ad_account_id)s AND state = 'sealed' AND residual_class = 'never_seen_entity'
+ ORDER BY date
+
 -- count_sealed_days --
 -- Account days that are sealed at every level.
 SELECT count(*) FROM (
