@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from adsync_dagster.resources.warehouse import warehouse_url
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.environment import Environment
 
@@ -19,7 +20,9 @@ class AdsyncResource(dg.ConfigurableResource[Environment]):
         self,
         context: dg.InitResourceContext,  # noqa: ARG002
     ) -> Iterator[Environment]:
-        environment = Environment.from_settings(Settings.from_environment())
+        settings = Settings.from_environment()
+        warehouse_url(settings)
+        environment = Environment.from_settings(settings)
         try:
             yield environment
         finally:

@@ -15,6 +15,7 @@ import dagster as dg
 from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.registry import adapter_for
 from adsync_dagster.records import Platform
+from adsync_dagster.resources.warehouse import warehouse_url
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.transport import PlatformClient
@@ -53,7 +54,9 @@ class PlatformResource(dg.ConfigurableResource[PlatformAccess]):
         self,
         context: dg.InitResourceContext,  # noqa: ARG002
     ) -> Iterator[PlatformAccess]:
-        environment = Environment.from_settings(Settings.from_environment())
+        settings = Settings.from_environment()
+        warehouse_url(settings)
+        environment = Environment.from_settings(settings)
         try:
             yield PlatformAccess(platform=self.platform, environment=environment)
         finally:

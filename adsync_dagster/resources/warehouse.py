@@ -16,7 +16,7 @@ from adsync_dagster.clock import clock_from_environment
 from adsync_dagster.settings import Settings
 from adsync_dagster.warehouse.database import Database
 from adsync_dagster.warehouse.embedded import ensure_started
-from adsync_dagster.warehouse.migrations import require_current
+from adsync_dagster.warehouse.migrations import migrate, pending, require_current
 
 
 class WarehouseResource(dg.ConfigurableResource[Database]):
@@ -30,13 +30,25 @@ class WarehouseResource(dg.ConfigurableResource[Database]):
         self,
         context: dg.InitResourceContext,  # noqa: ARG002
     ) -> Iterator[Database]:
-        settings = Settings.from_environment()
-        database = Database(
-            settings.database_url or ensure_started(settings.home), clock_from_environment()
-        )
+        database = Database(warehouse_url(Settings.from_environment()), clock_from_environment())
         try:
             with database.connection() as connection:
                 require_current(connection)
             yield database
         finally:
             database.dispose()
+
+
+def warehouse_url(settings: Settings) -> str:
+    """The warehouse's URL.
+
+    Without one in the settings the embedded Postgres is started and brought up to date: it is
+    ours alone, and `dagster dev` works without another command before it. A database that was
+    given is migrated by `adsync migrate` only.
+    """
+    if settings.database_url is not None:
+        return settings.database_url
+    url = ensure_started(settings.home)
+    if pending(url):
+        migrate(url)
+    return url
