@@ -46,9 +46,7 @@ def test_every_wanted_account_is_covered_once_and_none_to_avoid(
     assert {key for window in windows for key in window.wanted} == (
         wanted_keys & set(keys)
     ) - avoided
-    assert all(
-        keys.index(window.last) - keys.index(window.first) < size for window in windows
-    )
+    assert all(keys.index(window.last) - keys.index(window.first) < size for window in windows)
 
 
 def test_a_burst_over_all_accounts_asks_for_one_window_per_size() -> None:
