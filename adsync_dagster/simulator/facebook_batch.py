@@ -48,8 +48,11 @@ def _item_call(call: Call, version: str, item: dict[str, Any]) -> Call:
     params.update(parse_qsl(str(item.get("body", "")), keep_blank_values=True))
     if "access_token" not in params and (token := item.get("access_token")):
         params["access_token"] = str(token)
-    if "access_token" not in params and call.params.get("access_token"):
-        params["access_token"] = call.params["access_token"]
+    if "access_token" not in params:
+        # What authenticates the batch authenticates its items, the proof included.
+        for name in ("access_token", "appsecret_proof"):
+            if call.params.get(name):
+                params.setdefault(name, call.params[name])
     path = "/" + path.lstrip("/")
     first = path.split("/")[1]
     if not (first.startswith("v") and "." in first):

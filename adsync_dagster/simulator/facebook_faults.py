@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from adsync_dagster.errors import UsageError
@@ -11,6 +11,20 @@ from adsync_dagster.simulator.facebook_errors import NAMED, GraphError
 from adsync_dagster.simulator.facebook_request import decode_cursor, encode_cursor
 from adsync_dagster.simulator.faults import Faults, Rule, register
 from adsync_dagster.simulator.http import Answer, Call
+
+
+def named_error(name: str) -> GraphError:
+    """The error of that name; UsageError when there is none."""
+    try:
+        return NAMED[name]()
+    except KeyError:
+        known = ", ".join(sorted(NAMED))
+        raise UsageError(f"no Graph API error is called {name!r}; known: {known}") from None
+
+
+def _check_error(options: Mapping[str, Any]) -> None:
+    named_error(str(options.get("error", "service")))
+
 
 register(
     {
@@ -45,7 +59,8 @@ register(
         "report_early": "report",
         "report_page_two": "report",
         "report_bad_data": "report",
-    }
+    },
+    checks={"error": _check_error, "report_page_two": _check_error},
 )
 
 Body = dict[str, Any]
@@ -73,15 +88,6 @@ def answer_instead(rule: Rule, trace_id: str) -> Answer:
         return Answer(int(options.get("status", 429)), {}, _retry_after(options))
     text = str(options.get("text", "")) if rule.name == "body" else ""
     return Answer(int(options.get("status", 200)), None, _retry_after(options), raw=text.encode())
-
-
-def named_error(name: str) -> GraphError:
-    """The error of that name; UsageError when there is none."""
-    try:
-        return NAMED[name]()
-    except KeyError:
-        known = ", ".join(sorted(NAMED))
-        raise UsageError(f"no Graph API error is called {name!r}; known: {known}") from None
 
 
 def _retry_after(options: dict[str, Any]) -> dict[str, str]:

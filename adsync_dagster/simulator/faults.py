@@ -41,9 +41,21 @@ STAGES: dict[str, str] = {
 }
 
 
-def register(names: Mapping[str, str]) -> None:
-    """Make a wire's own faults known, each with its stage."""
+#: Stages at which only the first matching rule strikes; the others wait their turn.
+_ONE_AT_A_TIME = frozenset({"answer", "report", "encode", "transport"})
+_CHECKS: dict[str, Callable[[Mapping[str, Any]], None]] = {}
+
+
+def register(
+    names: Mapping[str, str],
+    checks: Mapping[str, Callable[[Mapping[str, Any]], None]] | None = None,
+) -> None:
+    """Make a wire's own faults known, each with its stage.
+
+    A check sees a fault's options when it is armed and raises UsageError if they are wrong.
+    """
     STAGES.update(names)
+    _CHECKS.update(checks or {})
 
 
 @dataclass(slots=True, eq=False)
@@ -102,6 +114,8 @@ class Faults:
         """
         if name not in STAGES:
             raise UsageError(f"no fault is called {name!r}; known: {', '.join(sorted(STAGES))}")
+        if name in _CHECKS:
+            _CHECKS[name](options)
         self._count += 1
         rule = Rule(self._count, name, re.compile(path), method, count, skip, probability, options)
         self.rules.append(rule)
@@ -121,6 +135,8 @@ class Faults:
             if STAGES[rule.name] == stage and self._strikes(rule, method, path):
                 struck.append(rule)
                 self.hits.append(Hit(self._now(), rule.id, rule.name, method, path))
+                if stage in _ONE_AT_A_TIME:
+                    break
         return struck
 
     def _strikes(self, rule: Rule, method: str, path: str) -> bool:
