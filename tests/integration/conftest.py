@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,12 +24,19 @@ NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def server_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The home of this process's embedded server; stopped at the end."""
-    home = tmp_path_factory.mktemp("pg")
-    embedded.ensure_started(home)
-    yield home
-    embedded.stop(home)
+def server_home() -> Iterator[Path]:
+    """The home of this process's embedded server; stopped at the end.
+
+    Not one of pytest's own folders: each session that starts closes those to other users, and
+    when we are root the server is another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="adsync-tests-") as folder:
+        home = Path(folder)
+        embedded.ensure_started(home)
+        try:
+            yield home
+        finally:
+            embedded.stop(home)
 
 
 @pytest.fixture(scope="session")
