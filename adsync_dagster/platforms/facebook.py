@@ -18,7 +18,7 @@ from typing import Any
 
 from adsync_dagster.errors import CredentialBlocked, IncompleteRead, TooMuchData
 from adsync_dagster.platforms import facebook_usage
-from adsync_dagster.platforms.facebook_batch import Item, item_headers, read_batches
+from adsync_dagster.platforms.facebook_batch import Item, again, item_headers, read_batches
 from adsync_dagster.platforms.facebook_changes import read_changes
 from adsync_dagster.platforms.facebook_entities import (
     ACCOUNT_FIELDS,
@@ -180,7 +180,8 @@ class FacebookAdapter:
                 account=account.removeprefix("act_"),
                 currency=currency,
                 purpose=f"{_LEVEL_WORDS[level]} of account {account} by id",
-            )
+            ),
+            self.limits,
         )
         items = [Item(entity_id=entity_id) for entity_id in distinct]
         yield from read_batches(items, work, self.api_version, self.limits, tally)
@@ -239,6 +240,7 @@ class _LookUp:
     """Objects by id, as items of a batch."""
 
     question: EntityQuestion
+    limits: ReadLimits
 
     @property
     def purpose(self) -> str:
@@ -254,6 +256,5 @@ class _LookUp:
         return [entity], None
 
     def smaller(self, item: Item, error: TooMuchData) -> Sequence[Item]:
-        """There is nothing smaller than one object."""
-        del item
-        raise error
+        """There is nothing smaller than one object, so it is asked again as it is."""
+        return [again(item, error, self.limits)]

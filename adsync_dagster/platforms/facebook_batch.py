@@ -115,7 +115,7 @@ class _BatchRead:
             except TooMuchData as error:
                 self.queue.extend(self.work.smaller(item, error))
             except (IncompleteRead, PlatformBusy) as error:
-                self.queue.append(_again(item, error, self.limits))
+                self.queue.append(again(item, error, self.limits))
                 pause = max(pause, _wait(item, error))
             else:
                 records.extend(found)
@@ -141,6 +141,7 @@ def _body(answer: Any, work: Work, item: Item) -> Any:
         if isinstance(failure, Defect):
             # One odd object must not bring the run down; the batch itself was accepted.
             raise IncompleteRead(f"{subject}: {failure}")
+        failure.args = (f"{subject}: {failure}",)
         raise failure
     if status >= 500:
         raise PlatformBusy(f"{subject}: Meta failed on its own side (HTTP {status})")
@@ -166,7 +167,8 @@ def item_headers(answer: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _again(item: Item, error: Retryable, limits: ReadLimits) -> Item:
+def again(item: Item, error: Retryable, limits: ReadLimits) -> Item:
+    """The item with one more attempt counted; raises the error after the last one."""
     if item.attempts + 1 >= limits.item_attempts_max:
         raise error
     if error.retry_after_seconds is not None and error.retry_after_seconds > ITEM_WAIT_SECONDS_MAX:

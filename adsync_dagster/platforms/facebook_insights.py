@@ -18,7 +18,14 @@ from datetime import timedelta
 from typing import Any
 
 from adsync_dagster.calendar import split_range
-from adsync_dagster.errors import AdsyncError, Defect, IncompleteRead, Retryable, TooMuchData
+from adsync_dagster.errors import (
+    AdsyncError,
+    Defect,
+    IncompleteRead,
+    PlatformBusy,
+    Retryable,
+    TooMuchData,
+)
 from adsync_dagster.platforms.facebook_batch import Item
 from adsync_dagster.platforms.facebook_entities import EFFECTIVE_STATUSES
 from adsync_dagster.platforms.facebook_errors import InvalidRequest, ObjectMissing, classify
@@ -276,6 +283,11 @@ def _read_run(
     except (InvalidRequest, ObjectMissing) as error:
         # At random, a finished run claims that fields "weren't there while creating the report
         # run" (code 100): the same question to a new run is answered.
+        raise RunLost(f"{report.purpose}: {error}") from None
+    except PlatformBusy as error:
+        if error.retry_after_seconds is not None:
+            raise
+        # A page of a finished run may fail for good although the ones before it came.
         raise RunLost(f"{report.purpose}: {error}") from None
 
 

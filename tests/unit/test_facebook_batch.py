@@ -336,8 +336,17 @@ def test_an_item_too_heavy_for_one_day_raises() -> None:
         adapter,
     )
     assert type(done.error) is TooMuchData
-    done = look_up(["6300001"], [answer([heavy])])
+
+
+def test_a_single_object_is_never_too_much() -> None:
+    """A look-up refused for its size is asked again as it is, and ends as itself."""
+    heavy = error_item(1, None, 500)
+    heavy["body"] = heavy["body"].replace('"message":""', '"message":"reduce the amount of data"')
+    done = look_up(["6300001"], [answer([heavy]), each(found)])
+    assert done.ids == ["6300001"]
+    done = look_up(["6300001"], [answer([heavy])] * 5)
     assert type(done.error) is TooMuchData
+    assert "6300001" in str(done.error)
 
 
 def test_a_report_row_of_another_object_is_refused() -> None:

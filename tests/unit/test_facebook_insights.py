@@ -206,6 +206,7 @@ LOST: dict[str, list[Any]] = {
         failure(100, None, 400, "Cannot include spend in summary"),
     ],
     "a vanished run": [DONE, failure(100, 33)],
+    "a page that never comes": [DONE, failure(1, None, 500)],
 }
 
 
