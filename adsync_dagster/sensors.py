@@ -23,6 +23,7 @@ from adsync_dagster.assets.in_flight import (
 from adsync_dagster.assets.partitions import AD_ACCOUNTS, AD_ACCOUNTS_NAME, ensure_partitions
 from adsync_dagster.assets.windows import Window, cut_windows, oldest_first
 from adsync_dagster.clock import SystemClock
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.jobs import final_sync_job
 from adsync_dagster.settings import Settings
 from adsync_dagster.warehouse import accounts, changes, checks
@@ -181,6 +182,7 @@ def build_status_change_sensor(settings: Settings) -> dg.SensorDefinition:
         if not findings.requests:
             return dg.SkipReason(f"Nothing to start: {findings.words()}")
         context.log.info(findings.words())
+        crash_point("sensor_tick_end")
         return dg.SensorResult(
             run_requests=findings.requests, asset_events=[findings.observation()]
         )

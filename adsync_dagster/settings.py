@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from adsync_dagster import crash_points
 from adsync_dagster.calendar import zone
 from adsync_dagster.cron import is_cron_line
 from adsync_dagster.errors import UsageError
@@ -39,6 +40,7 @@ VARIABLES: dict[str, str] = {
     "ADSYNC_SENSOR_INTERVAL_SECONDS": "Seconds between looks of the status change sensor",
     "ADSYNC_SYNC_CRON": "Cron line of the account sync",
     "ADSYNC_TIMEZONE": "IANA zone the schedules run in",
+    "ADSYNC_CRASH_POINT": "For tests: a named place where the process sends itself a signal",
 }
 
 _BASE_URLS: dict[Platform, tuple[str, str]] = {
@@ -81,6 +83,7 @@ class Settings:
         for name in sorted(env):
             if name.startswith("ADSYNC_") and name not in VARIABLES:
                 raise UsageError(f"{name} is not a setting of adsync; see docs/settings.md")
+        crash_points.check(env)
         defaults = cls()
         return cls(
             database_url=_database_url(env.get("ADSYNC_DATABASE_URL")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import IncompleteRead
 from adsync_dagster.records import Entity, Level
 from adsync_dagster.status import OwnStatus
@@ -30,14 +31,17 @@ def sync_entities(context: SyncContext, level: Level) -> StepReport:
     """
     account, client = context.account, context.client
     with EntityStage(context.session.connection, level) as stage:
+        crash_point("before_first_request")
         verdict = client.run(
             client.adapter.list_entities(account.platform_account_id, level, context.clock.now()),
             stage.add,
         )
+        crash_point("after_last_page")
         absent = entities.absent_ids(context.session.connection, account, level)
         missing = _resolve_vanished(context, level, stage, absent)
         with context.session.transaction() as connection:
             counts = entities.merge_entities(connection, account, level, verdict.read_started_at)
+            crash_point("entities_merged")
             if missing:
                 entities.mark_unreachable(connection, account, level, missing)
     return StepReport(

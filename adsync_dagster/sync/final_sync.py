@@ -16,6 +16,7 @@ from datetime import date
 from uuid import UUID, uuid4
 
 from adsync_dagster.calendar import account_day
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
 from adsync_dagster.records import LEVELS, Complete, DateRange, Level
 from adsync_dagster.settlement import first_open_day, history_start
@@ -148,6 +149,7 @@ def run_pending(context: SyncContext, report: FinalSyncReport | None = None) -> 
             )
         if not claimed:
             break
+        crash_point("claim_committed")
         if not _run_round(context, _plan(context, token, claimed), report):
             break
     _finish(context.session.connection, context.account.id, report)
@@ -244,12 +246,14 @@ def _read_and_commit(
     """The one transaction that stores the last metrics and marks the changes done."""
     account, adapter = context.account, context.client.adapter
     with MetricsStage(context.session.connection) as stage:
+        crash_point("before_first_request")
         verdict = context.client.run(
             adapter.report_entities(
                 account.platform_account_id, level, ids, round_.days, context.clock.now()
             ),
             stage.add,
         )
+        crash_point("after_last_page")
         read = {(level, platform_id) for platform_id in ids} - {
             (level, platform_id) for platform_id in verdict.missing_ids
         }
@@ -257,6 +261,7 @@ def _read_and_commit(
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
             done = changes.complete(connection, finished, round_.token)
+            crash_point("changes_completed")
             if done != len(finished):
                 raise AccountBusy(
                     f"final syncs of {account.key} were settled or taken over by someone else"

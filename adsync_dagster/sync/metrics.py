@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from adsync_dagster.calendar import split_range
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.records import LEVELS, DateRange, DayTotals, Level
 from adsync_dagster.settlement import history_start, may_seal, plan
 from adsync_dagster.sync.environment import SyncContext
@@ -91,10 +92,12 @@ def _read_level(
     """Merge one level of a piece; returns when its read started and the days still apart."""
     account, adapter = context.account, context.client.adapter
     with MetricsStage(context.session.connection) as stage:
+        crash_point("before_first_request")
         verdict = context.client.run(
             adapter.report(account.platform_account_id, level, piece, context.clock.now()),
             stage.add,
         )
+        crash_point("after_last_page")
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
             account_days.record_read(connection, account, level, piece, verdict.read_started_at)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from adsync_dagster.clock import Clock
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, UsageError
 from adsync_dagster.warehouse.database_errors import connect_error, translated
 from adsync_dagster.warehouse.queries import queries
@@ -79,6 +80,8 @@ class AccountSession:
             _pass_time_on(self._connection, self._clock)
             with self._connection.transaction():
                 yield self._connection
+                crash_point("before_commit")
+            crash_point("after_commit")
 
 
 class Database:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.records import Account, Level
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.days import Days, day_list
@@ -42,6 +43,7 @@ def merge_metrics(
             "read_started_at": read_started_at,
         },
     ).fetchone()
+    crash_point("metrics_merged")
     return merge_counts(row)
 
 

@@ -13,6 +13,7 @@ from typing import Self
 import psycopg
 from psycopg.types.string import StrDumper
 
+from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import Defect, IncompleteRead
 from adsync_dagster.records import DailyMetrics, Entity, Level
 from adsync_dagster.warehouse.database import Connection
@@ -44,6 +45,8 @@ class EntityStage:
 
     def add(self, records: Sequence[object]) -> None:
         """Copy one page of Entity records. The last of several of one entity wins a tie."""
+        if self._count:
+            crash_point("between_pages")
         with (
             translated(),
             self._connection.cursor() as cursor,
@@ -54,6 +57,7 @@ class EntityStage:
                     raise Defect(f"the stage of {self._level}s was handed something else")
                 copy.write_row(_entity_row(record))
         self._count += len(records)
+        crash_point("page_copied")
 
 
 class MetricsStage:
@@ -83,6 +87,8 @@ class MetricsStage:
 
         Raises IncompleteRead when a value is not the number, date or JSON it should be.
         """
+        if self._count:
+            crash_point("between_pages")
         try:
             with self._connection.cursor() as cursor, cursor.copy(queries["copy_metrics"]) as copy:
                 write_row = copy.write_row
@@ -101,6 +107,7 @@ class MetricsStage:
         except psycopg.Error as error:
             raise family_of(error) from None
         self._count += len(records)
+        crash_point("page_copied")
 
 
 def _entity_row(record: Entity) -> tuple[object, ...]:
