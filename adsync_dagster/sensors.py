@@ -7,7 +7,7 @@ again until it is done. A tick that cannot look fails; it never says "nothing to
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +18,8 @@ from adsync_dagster.assets.in_flight import (
     ATTEMPT_TAG,
     BATCH_TAG,
     accounts_in_flight,
-    last_attempt,
+    last_attempt_number,
+    recent_attempts,
 )
 from adsync_dagster.assets.partitions import AD_ACCOUNTS, AD_ACCOUNTS_NAME, ensure_partitions
 from adsync_dagster.assets.windows import Window, cut_windows, oldest_first
@@ -117,36 +118,34 @@ def find_final_syncs(
         wanted=due.keys() - avoid,
         avoid=avoid | (set(keys) - active),
     )
+    recent = recent_attempts(instance, "final_sync", now)
     for window in oldest_first(windows, {key: s.oldest for key, s in due.items()}):
-        if len(findings.requests) >= REQUESTS_MAX or time.monotonic() > deadline:
-            findings.postponed += 1
-            continue
-        request = _request(instance, window, [due[key] for key in window.wanted], now)
-        if request is None:
+        batch = batch_of(window, due)
+        if batch in recent and now < recent[batch].not_before:
             findings.waiting += 1
+        elif len(findings.requests) >= REQUESTS_MAX or time.monotonic() > deadline:
+            findings.postponed += 1
         else:
-            findings.requests.append(request)
+            attempt = last_attempt_number(instance, batch) + 1
+            findings.requests.append(_request(window, batch, attempt))
     return findings
 
 
-def _request(
-    instance: dg.DagsterInstance,
-    window: Window,
-    summaries: Sequence[PendingSummary],
-    now: datetime,
-) -> dg.RunRequest | None:
-    """The run for a window, or None while its last attempt is too recent.
+def batch_of(window: Window, due: Mapping[str, PendingSummary]) -> str:
+    """A name for the window's work: it changes with every new change and every recorded failure.
 
-    The run key holds the attempt, because Dagster never launches the same key twice, not
-    even after the run failed.
+    Runs with the same batch are attempts that left no trace in the change log.
     """
+    summaries = [due[key] for key in window.wanted]
     newest = max(summary.max_seq for summary in summaries)
     tries = max(summary.max_attempts for summary in summaries)
-    batch = f"{window.first}|{window.last}|{newest}|{tries}"
-    last = last_attempt(instance, batch)
-    if last is not None and now < last.not_before:
-        return None
-    attempt = 1 if last is None else last.number + 1
+    return f"{window.first}|{window.last}|{newest}|{tries}"
+
+
+def _request(window: Window, batch: str, attempt: int) -> dg.RunRequest:
+    """The run for a window. Its key holds the attempt: Dagster never launches a key twice, not
+    even after the run failed.
+    """
     return dg.RunRequest(
         run_key=f"{batch}|{attempt}",
         partition_key=window.partition_key,

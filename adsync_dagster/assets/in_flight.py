@@ -72,7 +72,7 @@ def _lives(record: dg.RunRecord, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A finished attempt at a batch."""
+    """A run that was asked for a batch, and when it ended."""
 
     number: int
     ended_at: datetime
@@ -85,12 +85,30 @@ class Attempt:
         return self.ended_at + timedelta(seconds=seconds)
 
 
-def last_attempt(instance: dg.DagsterInstance, batch: str) -> Attempt | None:
-    """The latest run asked for this batch, None when there was none."""
+def recent_attempts(instance: dg.DagsterInstance, kind: str, now: datetime) -> dict[str, Attempt]:
+    """The latest attempt at every batch whose run ended within the longest wait, by batch.
+
+    One query however many windows there are; whatever is older is past its wait anyway.
+    """
+    since = now - timedelta(seconds=BACKOFF_MAX_SECONDS)
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={KIND_TAG: kind}, updated_after=since), limit=RUNS_MAX
+    )
+    attempts: dict[str, Attempt] = {}
+    for record in records:
+        batch = record.dagster_run.tags.get(BATCH_TAG)
+        if batch is not None:
+            attempts.setdefault(batch, _attempt(record))
+    return attempts
+
+
+def last_attempt_number(instance: dg.DagsterInstance, batch: str) -> int:
+    """The number of the latest run asked for this batch, however long ago; 0 for none."""
     records = instance.get_run_records(dg.RunsFilter(tags={BATCH_TAG: batch}), limit=1)
-    if not records:
-        return None
-    record = records[0]
+    return _attempt(records[0]).number if records else 0
+
+
+def _attempt(record: dg.RunRecord) -> Attempt:
     ended = record.end_time or record.update_timestamp.replace(tzinfo=UTC).timestamp()
     return Attempt(
         number=int(record.dagster_run.tags.get(ATTEMPT_TAG, "1")),
