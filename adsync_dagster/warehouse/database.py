@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import psycopg
@@ -57,7 +58,24 @@ def with_driver(text: str, driver: str, database: str | None = None) -> str:
     url = parse_url(text).set(drivername=name)
     if database is not None:
         url = url.set(database=database)
-    return url.render_as_string(hide_password=False)
+    return _spelled(url)
+
+
+def _spelled(url: URL) -> str:
+    """The URL as every driver and psql read it.
+
+    SQLAlchemy spells a space in the query as "+", which libpq takes for a plus sign.
+    """
+    user = "" if url.username is None else quote(url.username, safe="")
+    if url.password is not None:
+        user += ":" + quote(str(url.password), safe="")
+    host = url.host or ""
+    host = f"[{host}]" if ":" in host else host
+    place = host if url.port is None else f"{host}:{url.port}"
+    text = f"{url.drivername}://{user}{'@' if user else ''}{place}/{quote(url.database or '')}"
+    if url.query:
+        text += "?" + urlencode(url.query, doseq=True, quote_via=quote, safe="/")
+    return text
 
 
 class AccountSession:
@@ -109,7 +127,7 @@ class Database:
     @property
     def url(self) -> str:
         """The URL this database was opened with, password included: for drivers, not for print."""
-        return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return _spelled(self._url.set(drivername="postgresql"))
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -134,6 +152,7 @@ class Database:
         try:
             with translated():
                 _lock_account(connection, account_id, wait_seconds)
+                connection.execute(queries["prepare_account_session"])
                 yield AccountSession(connection, self._clock)
         finally:
             connection.close()

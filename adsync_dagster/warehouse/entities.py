@@ -123,7 +123,7 @@ def descendants(
             "entity_id": entity_id,
         },
     ).fetchall()
-    return [EntityRef(Level(level), id_, platform_id) for level, id_, platform_id in rows]
+    return [EntityRef(Level(level), id_, platform_id) for level, id_, platform_id, _ in rows]
 
 
 def hidden_candidates(

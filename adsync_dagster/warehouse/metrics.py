@@ -67,7 +67,7 @@ def absent_rows(
             "until": wanted[-1],
         },
     ).fetchall()
-    return [(platform_id, day) for platform_id, day in rows]
+    return [(platform_id, day) for day, platform_id in rows]
 
 
 def zero_rows(

@@ -102,7 +102,8 @@ class MetricsStage:
                         write_row(record)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise IncompleteRead(
-                f"a report row holds a value that is no number, date or JSON ({error.sqlstate})"
+                f"a report row holds a value that is no number, date or JSON"
+                f" ({error.sqlstate or 'text that cannot be stored'})"
             ) from None
         except psycopg.Error as error:
             raise family_of(error) from None

@@ -52,10 +52,12 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
                     WHERE NOT l.final_sync_completed AND l.ad_account_id = t.ad_account_id
                       AND l.entity_type = %(level)s AND l.entity_id = t.id)
    AND ((last.new_status IS NOT NULL AND is_delivering(last.new_status))
-        OR (last.new_status IS NULL AND EXISTS (
-              SELECT FROM ad_metrics m
-               WHERE m.ad_account_id = t.ad_account_id AND m.entity_type = %(level)s AND m.entity_id = t.id
-                 AND m.date > (a.first_synced_at AT TIME ZONE a.timezone)::date AND m.spend > 0)))
+        -- A set that is read once, not a question per entity: the account's numbers are many.
+        OR (last.new_status IS NULL AND t.id IN (
+              SELECT m.entity_id FROM ad_metrics m
+               WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s AND m.spend > 0
+                 AND m.date > (SELECT (f.first_synced_at AT TIME ZONE f.timezone)::date FROM ad_accounts f
+                                WHERE f.id = %(ad_account_id)s))))
  ORDER BY t.{platform_id}
 
 -- silent_ids --
@@ -64,13 +66,15 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
 SELECT t.{platform_id}
   FROM {entities} t
  WHERE t.ad_account_id = %(ad_account_id)s
-   AND NOT EXISTS (SELECT FROM ad_metrics m
-                    WHERE m.date BETWEEN %(since)s AND %(until)s AND m.entity_type = %(level)s AND m.entity_id = t.id)
+   AND t.id NOT IN (SELECT m.entity_id FROM ad_metrics m
+                     WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
+                       AND m.date BETWEEN %(since)s AND %(until)s)
    AND (is_delivering(coalesce(t.effective_status, t.status))
         OR t.status_changed_at >= %(active_since)s
         OR t.created_at >= %(active_since)s
-        OR EXISTS (SELECT FROM ad_metrics m
-                    WHERE m.date >= %(active_since)s AND m.entity_type = %(level)s AND m.entity_id = t.id))
+        OR t.id IN (SELECT m.entity_id FROM ad_metrics m
+                     WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
+                       AND m.date >= %(active_since)s))
  ORDER BY t.{platform_id}
  LIMIT %(limit)s
 

@@ -12,6 +12,8 @@ SELECT ensure_metric_partitions(%(since)s, %(until)s)
 -- Stage into ad_metrics; answers staged, inserted and updated rows. Of several staged rows of one
 -- entity and day the last wins. Unchanged rows are not written. A row written by a read that
 -- started later stays, and so does every row of a day of which a later complete read is recorded.
+-- Stored rows are looked up one by one through the key (LATERAL): right after a bulk insert the
+-- planner takes a table for empty, and joins it in quadratic time.
 WITH staged AS MATERIALIZED (
   SELECT DISTINCT ON (s.entity_type, s.platform_id, s.date) s.*
     FROM pg_temp.stage_metrics s
@@ -24,17 +26,18 @@ WITH staged AS MATERIALIZED (
   SELECT 'adset', g.platform_ad_set_id, g.id FROM ad_sets g WHERE g.ad_account_id = %(ad_account_id)s
   UNION ALL
   SELECT 'ad', d.platform_ad_id, d.id FROM ads d WHERE d.ad_account_id = %(ad_account_id)s
-), stored AS (
-  SELECT m.date, m.entity_type, m.entity_id, m.impressions, m.clicks, m.link_clicks, m.spend, m.reach, m.frequency,
-         m.conversions, m.conversion_value, m.extra, m.read_started_at
-    FROM ad_metrics m
-   WHERE m.ad_account_id = %(ad_account_id)s AND m.date BETWEEN %(since)s AND %(until)s
 ), proposed AS MATERIALIZED (
   SELECT s.*, e.id AS entity_id, t.entity_id IS NULL AS is_new
     FROM staged s
     -- Every staged entity has a row by now; if one had none, the insert fails and nothing is lost.
     LEFT JOIN entities e ON e.entity_type = s.entity_type AND e.platform_id = s.platform_id
-    LEFT JOIN stored t ON t.date = s.date AND t.entity_type = s.entity_type AND t.entity_id = e.id
+    LEFT JOIN LATERAL (
+      SELECT m.entity_id, m.impressions, m.clicks, m.link_clicks, m.spend, m.reach, m.frequency, m.conversions,
+             m.conversion_value, m.extra, m.read_started_at
+        FROM ad_metrics m
+       WHERE m.date = s.date AND m.entity_type = s.entity_type AND m.entity_id = e.id
+         AND m.date BETWEEN %(since)s AND %(until)s
+      OFFSET 0) t ON true
     LEFT JOIN ad_account_days y
       ON y.ad_account_id = %(ad_account_id)s AND y.date = s.date AND y.level = s.entity_type
      AND y.read_started_at > %(read_started_at)s
@@ -74,16 +77,17 @@ SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_ne
 
 -- absent_rows --
 -- Stored numbers of the given days that the stage, a complete read of the level, does not have.
-SELECT e.{platform_id}, m.date
-  FROM ad_metrics m
-  JOIN {entities} e ON e.id = m.entity_id
- WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
-   AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
-   AND (m.impressions <> 0 OR m.clicks <> 0 OR m.spend <> 0 OR m.conversions <> 0 OR m.conversion_value <> 0
-        OR coalesce(m.link_clicks, 0) <> 0 OR coalesce(m.reach, 0) <> 0)
-   AND NOT EXISTS (SELECT FROM pg_temp.stage_metrics s
-                    WHERE s.entity_type = %(level)s AND s.platform_id = e.{platform_id} AND s.date = m.date)
- ORDER BY m.date, e.{platform_id}
+-- EXCEPT, because it is never quadratic, whatever the planner believes.
+(SELECT m.date, e.{platform_id}
+   FROM ad_metrics m
+   JOIN {entities} e ON e.id = m.entity_id
+  WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
+    AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
+    AND (m.impressions <> 0 OR m.clicks <> 0 OR m.spend <> 0 OR m.conversions <> 0 OR m.conversion_value <> 0
+         OR coalesce(m.link_clicks, 0) <> 0 OR coalesce(m.reach, 0) <> 0))
+EXCEPT
+SELECT s.date, s.platform_id FROM pg_temp.stage_metrics s WHERE s.entity_type = %(level)s
+ ORDER BY 1, 2
 
 -- zero_rows --
 -- Sets rows to zero whose absence a complete read has proven; unknown stays unknown. A row

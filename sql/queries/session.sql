@@ -13,6 +13,10 @@ SELECT set_config('TimeZone', 'UTC', false),
        set_config('tcp_keepalives_interval', '10', false),
        set_config('tcp_keepalives_count', '3', false)
 
+-- prepare_account_session --
+-- Memory for the few sessions that stage and merge: sorts and stages stay off the disk.
+SELECT set_config('work_mem', '64MB', false), set_config('temp_buffers', '64MB', false)
+
 -- set_virtual_time --
 -- Passes a test's or demo's clock on to adsync_now().
 SELECT set_config('adsync.now', %(now)s, false)

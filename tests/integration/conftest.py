@@ -25,18 +25,14 @@ NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="session")
 def server_home() -> Iterator[Path]:
-    """The home of this process's embedded server; stopped at the end.
+    """The home of this process's embedded server; stopped and removed at the end."""
+    yield from _home()
 
-    Not one of pytest's own folders: each session that starts closes those to other users, and
-    when we are root the server is another user.
-    """
-    with tempfile.TemporaryDirectory(prefix="adsync-tests-") as folder:
-        home = Path(folder)
-        embedded.ensure_started(home)
-        try:
-            yield home
-        finally:
-            embedded.stop(home)
+
+@pytest.fixture
+def private_home() -> Iterator[Path]:
+    """A home for an embedded server of the test's own; stopped and removed at the end."""
+    yield from _home()
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +119,20 @@ def session(database: Database, account: Account) -> Iterator[AccountSession]:
     """A session that holds the account's lock."""
     with database.account_session(account.id, wait_seconds=0) as session:
         yield session
+
+
+def _home() -> Iterator[Path]:
+    """A folder for a server.
+
+    Not one of pytest's own: each session that starts closes those to other users, and when we
+    are root the server is another user.
+    """
+    with tempfile.TemporaryDirectory(prefix="adsync-tests-") as folder:
+        home = Path(folder)
+        try:
+            yield home
+        finally:
+            embedded.stop(home)
 
 
 def _create(server_url: str, name: str, template: str) -> None:

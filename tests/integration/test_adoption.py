@@ -68,7 +68,7 @@ def test_every_row_is_kept(seed_url: str) -> None:
         "SELECT id, campaign_id, name, status FROM ad_sets",
         "SELECT id, ad_set_id, name, status FROM ads",
         "SELECT id, entity_type, entity_id, date, impressions, spend FROM ad_metrics ORDER BY id",
-        "SELECT id, clicks, conversions, conversion_value::numeric, reach FROM ad_metrics ORDER BY id",
+        "SELECT id, clicks, conversions, conversion_value::numeric FROM ad_metrics ORDER BY id",
     ]
     before = [rows(seed_url, query) for query in queries]
 
@@ -220,7 +220,8 @@ INSERT INTO ad_status_change_log (entity_type, entity_id, platform_entity_id, ad
   platform, old_status, new_status)
 SELECT 'ad', id, platform_ad_id, ad_account_id, platform, 'ACTIVE', 'PAUSED' FROM ads;
 CREATE FUNCTION get_entities_needing_final_sync(p_ad_account_id uuid,
-  p_entity_type text DEFAULT NULL) RETURNS SETOF ad_status_change_log LANGUAGE sql AS 'SELECT * FROM ad_status_change_log';
+  p_entity_type text DEFAULT NULL) RETURNS SETOF ad_status_change_log LANGUAGE sql
+AS 'SELECT * FROM ad_status_change_log';
 CREATE FUNCTION mark_final_sync_completed(p_log_id uuid, p_success boolean DEFAULT true,
   p_error text DEFAULT NULL) RETURNS void LANGUAGE sql AS '';
 CREATE FUNCTION log_it() RETURNS trigger LANGUAGE plpgsql AS $$

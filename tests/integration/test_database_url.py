@@ -104,17 +104,16 @@ def test_a_wrong_password_is_not_shown(password_server: Callable[[str], str]) ->
     assert_clear(caught.value, "password", "locked")
 
 
-def test_a_database_that_was_there_before_is_an_outage(tmp_path: Path) -> None:
+def test_a_database_that_was_there_before_is_an_outage(private_home: Path) -> None:
     """A server that goes away after it was reached is Retryable, and comes back by itself."""
-    url = embedded.ensure_started(tmp_path)
+    url = embedded.ensure_started(private_home)
     database = Database(url, SystemClock())
     with database.connection():
         pass
-    assert embedded.stop(tmp_path)
+    assert embedded.stop(private_home)
     with pytest.raises(Retryable), database.connection():
         pass
-    embedded.ensure_started(tmp_path)
+    embedded.ensure_started(private_home)
     with database.connection() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     database.dispose()
-    embedded.stop(tmp_path)
