@@ -177,5 +177,5 @@ def _named_failures(metadata: Mapping[str, Any]) -> list[AccountFailure]:
             what_helps=str(record.data.get("what helps", "waiting; the next run tries again")),
             error=str(record.data["error"]),
         )
-        for record in (table.value if table is not None else [])
+        for record in (table.records if table is not None else [])
     ]

@@ -21,7 +21,7 @@ from adsync_dagster.errors import (
     Unreachable,
     UsageError,
 )
-from tests.command import PROGRAM, Shell
+from command import PROGRAM, Shell
 
 CANARY = "canary-9c41"
 NOBODY = "postgresql://adsync:canary-9c41@127.0.0.1:1/adsync"
