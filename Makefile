@@ -14,9 +14,9 @@ help: ## show this list
 install: ## install everything, tests and lint included, into .venv
 	@scripts/install.sh dev
 
-demo: ## show a whole story on this machine: simulator, Postgres, Dagster (make demo ARGS=--ui opens the UI)
+demo: ## show a whole story on this machine: simulator, Postgres, Dagster (make demo UI=1 keeps the UI open)
 	@scripts/install.sh runtime
-	@.venv/bin/adsync demo $(ARGS)
+	@.venv/bin/adsync demo $(if $(UI),--ui) $(ARGS)
 
 dev: ## start Dagster's UI and daemon on this machine
 	@scripts/install.sh runtime

@@ -118,7 +118,7 @@ def run(*, home: Path | None = None, port: int | None = None, ui: bool = False) 
     """
     console = Console()
     if not console.is_terminal:
-        console = Console(width=110)
+        console = Console(width=124)
     began = time.monotonic()
     console.print("[bold]adsync demo[/bold]: one Meta account, no metric lost", highlight=False)
     folder = (home or Settings.from_environment().home / "demo").absolute()
@@ -224,12 +224,13 @@ def weeks_pass(story: Story) -> None:
     """Late conversions and corrections arrive for weeks; days are sealed as they become final."""
     for week in range(1, 6):
         story.advance(days=7)
-        story.run("settle_job")
+        story.run("settle_job" if week < 5 else "account_sync_job")
         with story.stage.environment.database.connection() as connection:
             sealed = account_state.count_sealed_days(connection, story.account)
         story.say(f"week {week}: {sealed} days sealed")
     for level in (Level.AD, Level.ADSET, Level.CAMPAIGN):
         story.prove_all("5 weeks later", level)
+    story.run("health_checks_job", partition=False)
 
 
 ACTS: tuple[tuple[str, Callable[[Story], None]], ...] = (
@@ -266,7 +267,7 @@ def _close(story: Story, seconds: float) -> bool:
     table.add_column("act", no_wrap=True)
     for heading in ("entities", "spend", "ledger", "conversions", "ledger"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("logged/done/pending", justify="right")
+    table.add_column("changes*", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for act, verdict in story.verdicts:
         table.add_row(
@@ -278,6 +279,7 @@ def _close(story: Story, seconds: float) -> bool:
             "[green]equal[/green]" if verdict.equal else f"[red]{verdict.different} differ[/red]",
         )
     story.console.print(table)
+    story.console.print("  * status changes logged / done / pending so far", style="dim")
     last = story.verdicts[-1][1]
     proved = all(verdict.equal for _, verdict in story.verdicts) and last.pending == 0
     story.console.print(
