@@ -1,4 +1,4 @@
-"""A whole sync in one process: a simulated world behind real HTTP, a real Postgres, a clock to move.
+"""A whole sync in one process: a simulated world over real HTTP, real Postgres, a movable clock.
 
 Tests move the world and the clock, run the services, and compare the warehouse with the ledger.
 The comparison reads tables with plain SQL, so that it shares no code with what it judges.
@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import dict_row
@@ -25,7 +26,13 @@ from adsync_dagster.simulator.world import World
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.sync.final_sync import process_all_pending_final_syncs
-from adsync_dagster.sync.reports import ALL_STEPS, ENTITY_STEPS, AccountReport, FinalSyncReport, Step
+from adsync_dagster.sync.reports import (
+    ALL_STEPS,
+    ENTITY_STEPS,
+    AccountReport,
+    FinalSyncReport,
+    Step,
+)
 from adsync_dagster.sync.safety_net import run_safety_net
 from adsync_dagster.sync.settling import settle_account
 from adsync_dagster.warehouse import accounts
@@ -116,12 +123,17 @@ class Harness:
             )
         return account
 
-    # ── moving the world ──────────────────────────────────────────────────────────────────
+    @property
+    def account_id(self) -> str:
+        """The platform's id of the account."""
+        return self.account.platform_account_id
+
+    # Moving the world
 
     def advance(self, **delta: float) -> None:
         self.clock.instant += timedelta(**delta)
 
-    # ── running the services ──────────────────────────────────────────────────────────────
+    # Running the services
 
     def sync(self, steps: frozenset[Step] = ALL_STEPS, **options: Any) -> AccountReport:
         return sync_account(self.environment, self.account.key, steps, **options)
@@ -138,7 +150,7 @@ class Harness:
     def safety_net(self) -> Any:
         return run_safety_net(self.environment)
 
-    # ── reading the warehouse ─────────────────────────────────────────────────────────────
+    # Reading the warehouse
 
     def query(self, statement: str, *parameters: object) -> list[dict[str, Any]]:
         """Rows of a SQL statement as dictionaries; none for one that answers no rows."""
@@ -186,7 +198,7 @@ class Harness:
         since = since or until - timedelta(days=self.settings.history_days - 1)
         stored = self.stored(level)
         found = []
-        known = ids or {entity.id for entity in self.world.entities(self.account.platform_account_id, level)}
+        known = ids or {entity.id for entity in self.world.entities(self.account_id, level)}
         for platform_id in sorted(known):
             day = since
             while day <= until:
@@ -196,8 +208,6 @@ class Harness:
         return found
 
     def today(self) -> date:
-        from zoneinfo import ZoneInfo
-
         return self.clock.now().astimezone(ZoneInfo(self.account.timezone)).date()
 
 

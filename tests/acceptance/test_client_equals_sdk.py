@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from harness import TOKEN, Harness
 
 with warnings.catch_warnings():

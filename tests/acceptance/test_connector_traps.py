@@ -7,7 +7,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-
 from harness import Harness
 
 
@@ -39,10 +38,8 @@ def test_the_first_day_of_the_window_is_kept(harness: Harness) -> None:
     assert stored <= ads_with_rows(harness, first)
 
 
-def test_a_failed_report_job_is_recognised_and_run_again(
-    database_url: str, tmp_path: Path
-) -> None:
-    """"Job Failed" is not polled for half an hour: the report is requested anew."""
+def test_a_failed_report_job_is_recognised_and_run_again(database_url: str, tmp_path: Path) -> None:
+    """ "Job Failed" is not polled for half an hour: the report is requested anew."""
     with Harness(database_url, tmp_path, history_days=60) as harness:
         rule = harness.simulator.simulator.faults.arm("report_failed", count=1)
 

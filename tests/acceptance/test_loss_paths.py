@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from harness import TOKEN, Harness
 
 from adsync_dagster.errors import AdsyncError
 from adsync_dagster.sync.reports import Step
-from harness import TOKEN, Harness
 
 BATCH = {"path": "^$", "method": "POST"}
 
@@ -172,7 +172,9 @@ def test_08_a_strange_status_or_name_does_not_roll_back_the_batch(synced: Harnes
     """A status nobody knows and an absurd name are stored; the other entities are too."""
     strange, other = live(synced)[:2]
     synced.world.pause("ad", other)
-    synced.world.rename("ad", strange, "\u0000'); DROP TABLE ads; -- \N{PILE OF POO}" + "x" * 70_000)
+    synced.world.rename(
+        "ad", strange, "\u0000'); DROP TABLE ads; -- \N{PILE OF POO}" + "x" * 70_000
+    )
     synced.simulator.simulator.faults.arm(
         "set_field", path="/ads$", count=1, field="effective_status", value="TELEPORTED", rows=1
     )
