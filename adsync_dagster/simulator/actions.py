@@ -47,11 +47,11 @@ class Actions:
     def __init__(self, seed: int = 0, clock: Clock | None = None) -> None:
         self.seed = seed
         self.clock: Clock = clock or VirtualClock(parse_instant(_START))
-        self.ledger = Ledger(self.clock.now)
+        #: Taken by every request, action and judge's question: threads see whole actions.
+        self.lock = RLock()
+        self.ledger = Ledger(self.clock.now, self.lock)
         self.accounts: dict[str, SimAccount] = {}
         self.activities: dict[str, list[Activity]] = {}
-        #: Taken by every request and action, so that a server thread sees whole actions.
-        self.lock = RLock()
         #: Grows with every action; nothing but the clock changes an answer while it stands.
         self.revision = 0
         self._entities: dict[tuple[str, str], SimEntity] = {}

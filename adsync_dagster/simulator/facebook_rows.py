@@ -33,6 +33,9 @@ from adsync_dagster.simulator.world import World
 _WINDOWS = ("1d_click", "7d_click", "28d_click", "1d_view", "1d_ev")
 
 
+_PURCHASES = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
+
+
 class Row(NamedTuple):
     """One row before it is rendered. `entity` is None for the account's own."""
 
@@ -97,12 +100,13 @@ def _values(vector: Vector) -> dict[str, int]:
     }
 
 
-def _stat(kind: str, value: int, windows: dict[str, int], text: Callable[[int], str]) -> Any:
-    item = {"action_type": kind, "value": text(value)}
+def _amounts(value: int, windows: dict[str, int], text: Callable[[int], str]) -> dict[str, str]:
+    """The value and the windows that hold anything."""
+    amounts = {"value": text(value)}
     for name, amount in windows.items():
         if amount:
-            item[name] = text(amount)
-    return item
+            amounts[name] = text(amount)
+    return amounts
 
 
 def _purchases(
@@ -112,8 +116,8 @@ def _purchases(
     asked = {name: windows[name] for name in context.windows}
     if not whole and not any(asked.values()):
         return []
-    kinds = ("omni_purchase", "purchase", "offsite_conversion.fb_pixel_purchase")
-    return [_stat(kind, whole, asked, text) for kind in kinds]
+    amounts = _amounts(whole, asked, text)
+    return [{"action_type": kind, **amounts} for kind in _PURCHASES]
 
 
 def _actions(context: _Context) -> Any:
@@ -121,7 +125,7 @@ def _actions(context: _Context) -> Any:
     items = []
     if links := vector[LINK_CLICKS]:
         windows = {name: links for name in context.windows if name.endswith("_click")}
-        items.append(_stat("link_click", links, windows, str))
+        items.append({"action_type": "link_click", **_amounts(links, windows, str)})
         items.append({"action_type": "landing_page_view", "value": str(links * 4 // 5)})
     items += _purchases(vector[CONVERSIONS], _counts(vector), context, str)
     return items or None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from threading import RLock
 from typing import NamedTuple
 
 from adsync_dagster.errors import UsageError
@@ -156,8 +157,10 @@ def _sum_cells(cells: list[Cell]) -> Cell:
 class Ledger:
     """Truth of a whole world. Ids are the platform's; days are account-local."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], lock: RLock) -> None:
         self._now = now
+        # A judge in one thread may ask while a server in another answers from the same caches.
+        self._lock = lock
         self.status_events: list[StatusEvent] = []
         self.books: dict[str, AccountBook] = {}
         self._where: dict[tuple[str, str], str] = {}
@@ -209,7 +212,8 @@ class Ledger:
         days = range(ordinal_of(since), ordinal_of(until) + 1)
         for entity_id in self.ids(account_id, level):
             for day in days:
-                totals = book.total(level, entity_id, day, stamp)
+                with self._lock:
+                    totals = book.total(level, entity_id, day, stamp)
                 if not totals.is_nothing:
                     yield entity_id, date.fromordinal(day), totals
 
@@ -251,4 +255,5 @@ class Ledger:
         return micros(self._now() if at is None else at)
 
     def _total(self, account_id: str, level: str, entity_id: str, day: int, at: Instant) -> Totals:
-        return self.book(account_id).total(level, entity_id, day, self.stamp(at))
+        with self._lock:
+            return self.book(account_id).total(level, entity_id, day, self.stamp(at))

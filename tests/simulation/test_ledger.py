@@ -11,8 +11,9 @@ import pytest
 
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.errors import UsageError
-from adsync_dagster.simulator.instants import instant_of
+from adsync_dagster.simulator.instants import DAY, Zone, instant_of
 from adsync_dagster.simulator.metrics import COLUMNS
+from adsync_dagster.simulator.plans import SETTLED_AFTER_DAYS, draw_profile, plan_day
 from adsync_dagster.simulator.world import World
 
 START = datetime(2026, 3, 3, 15, 30, tzinfo=UTC)
@@ -153,13 +154,42 @@ def test_delivery_ends_with_the_stop_and_conversions_still_arrive() -> None:
     assert world.ledger.value("ad", ads[0], today, stopped_at) == before[ads[0]]
 
 
+def test_an_ad_stopped_before_its_first_pulse_never_shows_anything() -> None:
+    """Clicks that a stop prevented bring no purchases later, on no day."""
+    world = build(15)
+    world.move_clock(datetime(2026, 3, 4, 5, 0, 1, tzinfo=UTC))
+    adset = world.create_adset(world.create_campaign(ACCOUNT, "New"), "New")
+    ads = [world.create_ad(adset, f"Stillborn {number}") for number in range(60)]
+    today = world.today(ACCOUNT)
+    world.advance(seconds=20)
+    for ad in ads:
+        world.pause("ad", ad)
+    world.advance(days=60)
+    days = range(today, today + 40)
+    assert not any(sum(world.ledger.value("ad", ad, day).values()) for ad in ads for day in days)
+
+
+def test_a_resumed_ad_delivers_again_the_same_day() -> None:
+    """Asking while it is paused does not freeze the day for later."""
+    world = build(17)
+    world.move_clock(datetime(2026, 3, 4, 5, 0, 1, tzinfo=UTC))
+    adset = world.create_adset(world.create_campaign(ACCOUNT, "New"), "New")
+    ad = world.create_ad(adset, "Flapping")
+    today = world.today(ACCOUNT)
+    world.pause("ad", ad)
+    assert world.ledger.value("ad", ad, today)["impressions"] == 0
+    world.resume("ad", ad)
+    world.advance(hours=23)
+    assert world.ledger.value("ad", ad, today)["impressions"] > 0
+
+
 def test_nothing_moves_once_a_day_has_settled() -> None:
     """28 days after its end a day is frozen, and an action that would move it is refused."""
-    world = build(7, ads=30, adsets=4)
+    world = build(7, ads=200, adsets=4, history_days=20)
     today = world.today(ACCOUNT)
     zone = world.account(ACCOUNT).zone
     ids = [ad.id for ad in world.entities(ACCOUNT, "ad")]
-    for day in range(today - 11, today + 1):
+    for day in range(today - 19, today + 1):
         settled = instant_of(zone.end(day)) + timedelta(days=28)
         much_later = settled + timedelta(days=400)
         for ad in ids:
@@ -170,6 +200,23 @@ def test_nothing_moves_once_a_day_has_settled() -> None:
         world.refund(ids[0], today, 1)
     world.refund(ids[0], today, 1, restate=True)
     assert world.ledger.value("ad", ids[0], today)["spend_micros"] == 0
+
+
+def test_every_plan_ends_before_its_days_settle() -> None:
+    """No conversion or credit of any plan arrives once the day it is dated has settled."""
+    zone = Zone("America/New_York")
+    late = 0
+    for seed in range(400):
+        random = Random(seed)  # noqa: S311 - seeded on purpose
+        profile = draw_profile(random, seed=seed, unit_micros=10_000)
+        day = datetime(2026, 2, 20, tzinfo=UTC).toordinal() + seed % 20
+        plan = plan_day(profile, day, zone)
+        assert plan.correction_at < zone.end(day) + SETTLED_AFTER_DAYS * DAY
+        for conversion in plan.conversions:
+            settled = zone.end(conversion.day) + SETTLED_AFTER_DAYS * DAY
+            assert conversion.click_at <= conversion.arrives_at < settled
+            late += conversion.arrives_at > settled - 3 * DAY
+    assert late > 0
 
 
 def test_a_full_refund_leaves_nothing() -> None:

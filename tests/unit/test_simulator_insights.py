@@ -332,6 +332,7 @@ def test_a_report_progresses_by_polls_and_keeps_its_moment(simulator: Simulator)
     assert (first["async_status"], first["async_percent_completion"]) == ("Job Started", 0)
     assert "time_completed" not in first
     assert error_of(ask(simulator, run)) == (400, 2601, None)
+    simulator.world.advance(hours=4)
     done = poll(simulator, run)
     assert (done["async_status"], done["async_percent_completion"]) == ("Job Completed", 100)
     assert done["time_completed"] >= done["time_ref"]
