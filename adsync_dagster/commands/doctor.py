@@ -240,10 +240,11 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
         )
     with open_instance(settings) as instance:
         runs = instance.get_runs_count()
-        storage = type(instance.run_storage).__name__
+        bases = {base.__name__ for base in type(instance.run_storage).__mro__}
+        storage = "SQLite" if "SqliteRunStorage" in bases else "PostgreSQL"
         yield Finding(
             subject="Dagster",
-            detail=f"home {home}, {storage}, {counted(runs, 'run')} recorded",
+            detail=f"home {home}, runs kept in {storage}, {counted(runs, 'run')} recorded",
         )
     yield from _dagster_storage(home, settings)
 
