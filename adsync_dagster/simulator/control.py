@@ -57,7 +57,7 @@ def answer_control(simulator: Simulator, call: Call) -> Answer:
     if "origin" in call.headers or not _is_local(call.headers.get("host", "localhost")):
         return Answer(403, {"error": "the control surface answers no web page"})
     name = call.path.removeprefix(PREFIX).strip("/")
-    handler = _HANDLERS.get((call.method, name))
+    handler = HANDLERS.get((call.method, name))
     if handler is None:
         return Answer(404, {"error": f"there is no {call.method} {PREFIX}{name}"})
     try:
@@ -218,7 +218,8 @@ def _requests(simulator: Simulator, call: Call) -> Any:
     return [{**asdict(seen), "at": instant_of(seen.at)} for seen in latest]
 
 
-_HANDLERS: dict[tuple[str, str], Callable[[Simulator, Call], Any]] = {
+#: Who answers which method and path.
+HANDLERS: dict[tuple[str, str], Callable[[Simulator, Call], Any]] = {
     ("GET", ""): _overview,
     ("POST", "clock"): _clock,
     ("GET", "entities"): _entities,
