@@ -64,7 +64,7 @@ class FacebookSettings:
     require_appsecret_proof: bool = False
     #: Rows paged by position instead of by key: they shift when something vanishes.
     offset_cursors: bool = False
-    #: Host that `paging.next` names; None for the host that was asked.
+    #: Scheme and host that `paging.next` names; None for those that were asked.
     next_host: str | None = None
     #: Bytes of rendered insights pages to keep for repeated questions; for benchmarks.
     page_cache_bytes: int = 0

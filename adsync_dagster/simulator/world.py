@@ -244,7 +244,8 @@ class World(Actions):
         profile: AdProfile | None,
         bulk_from: int | None,
     ) -> None:
-        seed = self.seed * 1_000_000_007 + int(ad.id) if ad.id.isdigit() else hash_text(ad.id)
+        number = int(ad.id) if ad.id.isdigit() else hash_text(ad.id)
+        seed = self.seed * 1_000_000_007 + number
         if profile is None:
             profile = draw_profile(Random(seed), seed=seed, unit_micros=account.unit_micros)
         track = (
