@@ -8,7 +8,7 @@ An adapter's read is a generator. It yields three things:
 - `Pause`: the driver waits that long (an asynchronous report that is not ready yet).
 
 It ends with `return Complete(...)`, the verdict, or raises: there is no third way and no
-bare list. The driver (`transport.py`) owns sockets, retries, rate limits and the clock.
+bare list. The driver (`transport/`) owns sockets, retries, rate limits and the clock.
 
 A `yield Request(...)` behaves like a call: it gives the Response, which has passed the
 adapter's own `check`, or it raises the error the answer (after the driver's retries) belongs
