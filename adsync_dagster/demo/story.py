@@ -222,8 +222,8 @@ def an_outage(story: Story) -> None:
 
 def weeks_pass(story: Story) -> None:
     """Late conversions and corrections arrive for weeks; days are sealed as they become final."""
-    for week in range(1, 6):
-        story.advance(days=7)
+    for week, days in ((1, 7), (3, 14), (5, 14)):
+        story.advance(days=days)
         story.run("settle_job" if week < 5 else "account_sync_job")
         with story.stage.environment.database.connection() as connection:
             sealed = account_state.count_sealed_days(connection, story.account)
