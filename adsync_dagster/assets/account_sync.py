@@ -9,8 +9,9 @@ whose step succeeded get a materialization.
 # No postponed annotations here: Dagster compares the one of `context` with its own types.
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 
@@ -150,12 +151,15 @@ def run_window(
         log.warning("%d account(s) of this run are not active and were left alone", gone)
     failed: list[AccountReport] = []
     skipped = 0
-    for report in _reports(environment, chosen, plan):
-        yield from _materializations(environment, report, plan)
-        if report.busy and plan.only_final_syncs:
-            skipped += 1  # Whoever holds the account runs its final syncs, or the sensor asks again
-        elif report.error is not None:
-            failed.append(report)
+    # Closed at once when the run is interrupted here: no more accounts are started then.
+    with closing(_reports(environment, chosen, plan)) as reports:
+        for report in reports:
+            yield from _materializations(environment, report, plan)
+            if report.busy and plan.only_final_syncs:
+                skipped += 1  # Its holder does the final syncs, or the sensor asks again
+            elif report.error is not None:
+                log.error("%s failed: %s", report.account_key, report.error)
+                failed.append(report)
     done = len(chosen) - len(failed) - skipped
     log.info("%d of %d accounts done, %d failed, %d busy", done, len(keys), len(failed), skipped)
     if failed:
@@ -164,7 +168,7 @@ def run_window(
 
 def _reports(
     environment: Environment, keys: Sequence[str], plan: WindowPlan
-) -> Iterator[AccountReport]:
+) -> Generator[AccountReport, None, None]:
     """The reports as accounts finish; an interrupt lets running accounts end and starts no more."""
     pool = ThreadPoolExecutor(max_workers=plan.threads, thread_name_prefix="account")
     try:

@@ -404,3 +404,24 @@ def test_a_safety_net_that_could_not_read_an_account_is_not_green(site: Site) ->
     metadata = observed.asset_observation.metadata
     assert metadata["success"].value is False
     assert [record.data["account"] for record in metadata["failures"].records] == [BAD]  # type: ignore[union-attr]
+
+
+def test_an_interrupted_run_starts_no_more_accounts(site: Site) -> None:
+    """Cancelling a run lets the account at work finish and leaves the others for the next one."""
+    plan = WindowPlan(
+        assets=ACCOUNT_ASSETS,
+        days=None,
+        everything_open=False,
+        threads=1,
+        lock_wait_seconds=1.0,
+    )
+    running = run_window(logging.getLogger("test"), site.environment, site.keys, plan)
+    assert next(running).partition == site.keys[0]
+
+    running.close()  # what Dagster's interrupt does to the step's generator
+
+    [(attempted, whole)] = site.query(
+        "SELECT count(last_sync_attempted_at), count(last_synced_at) FROM ad_accounts"
+    )
+    assert attempted == whole
+    assert whole < ACCOUNTS
