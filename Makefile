@@ -45,7 +45,7 @@ benchmark: install ## measure throughput on this machine
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 wheel: install ## build the wheel into dist/
-	@.venv/bin/uv build --quiet --wheel --out-dir dist
+	@.venv/bin/python -m hatchling build --target wheel --directory dist
 
 clean: ## remove .venv, caches and dist (never .adsync: that is data)
 	@rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
