@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from command import PROGRAM, Shell
 
 from adsync_dagster.commands.exits import ExitCode, code_of, run_guarded, worst
 from adsync_dagster.errors import (
@@ -21,7 +22,6 @@ from adsync_dagster.errors import (
     Unreachable,
     UsageError,
 )
-from command import PROGRAM, Shell
 
 CANARY = "canary-9c41"
 NOBODY = "postgresql://adsync:canary-9c41@127.0.0.1:1/adsync"
