@@ -18,10 +18,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.request import Request, urlopen
 
-import orjson
-from dagster_graphql import DagsterGraphQLClient
+from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from adsync_dagster.clock import FileClock
 from adsync_dagster.errors import Defect, UsageError
@@ -162,25 +160,21 @@ def _wait_for_webserver(
 ) -> DagsterGraphQLClient:
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline and process.poll() is None:
-        if _has_loaded_jobs(port):
-            return DagsterGraphQLClient("127.0.0.1", port_number=port)
+        client = DagsterGraphQLClient("127.0.0.1", port_number=port)
+        if _answers(client):
+            return client
         time.sleep(0.5)
     raise UsageError(f"Dagster did not start within {START_SECONDS_MAX} s; its log is {log}")
 
 
-def _has_loaded_jobs(port: int) -> bool:
-    """Whether the webserver answers and has the project's code loaded, not only its port open."""
-    question = {"query": "{repositoriesOrError{...on RepositoryConnection{nodes{jobs{name}}}}}"}
-    request = Request(
-        f"http://127.0.0.1:{port}/graphql",
-        data=orjson.dumps(question),
-        headers={"Content-Type": "application/json"},
-    )
+def _answers(client: DagsterGraphQLClient) -> bool:
+    """Whether the webserver answers. It listens only once the project's code is loaded."""
     try:
-        with urlopen(request, timeout=10) as response:  # noqa: S310
-            return b"account_sync_job" in response.read()
-    except OSError:
-        return False
+        client.get_run_status("00000000-0000-0000-0000-000000000000")
+    except DagsterGraphQLClientError as error:
+        # An answer about a run that cannot exist; anything else is no answer yet.
+        return str(error.args[0]).endswith("RunNotFoundError")
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
