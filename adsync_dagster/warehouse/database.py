@@ -18,12 +18,13 @@ import psycopg
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from adsync_dagster.clock import Clock
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, UsageError
-from adsync_dagster.warehouse.database_errors import connect_error, translated
+from adsync_dagster.warehouse.database_errors import connect_error, family_of, translated
 from adsync_dagster.warehouse.queries import queries
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -167,6 +168,8 @@ class Database:
         except (psycopg.Error, DBAPIError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise connect_error(cause, self._url, seen_before=self._connected_before) from None
+        except PoolTimeoutError as error:
+            raise family_of(error) from None
         self._connected_before = True
         connection = pooled.driver_connection
         if not isinstance(connection, psycopg.Connection):

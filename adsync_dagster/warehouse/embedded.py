@@ -1,8 +1,7 @@
 """The Postgres that comes with adsync, for when no ADSYNC_DATABASE_URL is set.
 
 Its data live in HOME/postgres, it listens on a Unix socket only, and it outlives the process
-that started it: whoever comes next finds it running. As root it runs as the system user
-`pgserver`, since Postgres refuses to run as root.
+that started it: whoever comes next finds it running. As root it runs as a system user.
 
 The URL has a form that SQLAlchemy, psycopg, psycopg2 and psql all read alike:
 `postgresql://postgres@/adsync?host=/path%20to/socket`, with everything but letters, digits and
@@ -14,6 +13,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -33,6 +33,8 @@ from adsync_dagster.warehouse.queries import queries
 
 DATABASE = "adsync"
 DAGSTER_DATABASE = "dagster"
+#: Postgres refuses to run as root; then it runs as this user, made on first use.
+SYSTEM_USER = "pgserver"
 START_SECONDS_MAX = 120
 #: A Unix socket's path has at most 107 bytes; the file's name takes 15 of them.
 SOCKET_DIRECTORY_BYTES_MAX = 90
@@ -89,7 +91,11 @@ def stop(home: Path) -> bool:
         return False
     binaries, user = _installation()
     arguments = ["-D", str(data), "-m", "fast", "-w", "-t", str(START_SECONDS_MAX), "stop"]
-    return _run(binaries / "pg_ctl", arguments, user).returncode == 0
+    socket = _socket_directory(data)
+    stopped = _run(binaries / "pg_ctl", arguments, user).returncode == 0
+    if stopped and socket is not None and socket != str(data):
+        shutil.rmtree(socket, ignore_errors=True)
+    return stopped
 
 
 def program(name: str) -> Path:
@@ -147,9 +153,15 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _start(data: Path) -> str:
     binaries, user = _installation()
-    _initialise(data)
-    _forget_dead_server(data)
-    directory = _choose_socket_directory(data, user)
+    try:
+        _initialise(data, binaries, user)
+        _forget_dead_server(data)
+        directory = _choose_socket_directory(data, user)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UsageError(
+            f"the embedded database could not be set up in {data} ({type(error).__name__});"
+            " check the folder's permissions, or set ADSYNC_DATABASE_URL to a PostgreSQL"
+        ) from None
     options = " ".join(
         f"-c {name}={shlex.quote(value)}"
         for name, value in {**SETTINGS, "unix_socket_directories": f'"{directory}"'}.items()
@@ -158,7 +170,7 @@ def _start(data: Path) -> str:
     started = _run(
         binaries / "pg_ctl", [*arguments, "-w", "-t", str(START_SECONDS_MAX), "start"], user
     )
-    if started.returncode != 0 and _answering_url(data) is None:
+    if started.returncode != 0:
         raise UsageError(
             f"the embedded database did not start; see {data / 'start.log'},"
             " or set ADSYNC_DATABASE_URL to a PostgreSQL of your own"
@@ -187,22 +199,42 @@ def _bundled_server() -> Any:
 def _installation() -> tuple[Path, str | None]:
     """The folder of the server's programs, and the system user to run them as (None: ourselves)."""
     utils = _bundled_server().utils
-    user = "pgserver" if os.geteuid() == 0 else None
-    return Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]), user
+    binaries = Path(utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION])
+    return binaries, SYSTEM_USER if os.geteuid() == 0 else None
 
 
-def _initialise(data: Path) -> None:
-    """Create the cluster where there is none, and the system user when we are root."""
-    module = _bundled_server()
-    if (data / "PG_VERSION").exists() and os.geteuid() != 0:
+def _initialise(data: Path, binaries: Path, user: str | None) -> None:
+    """Create the cluster where there is none; what a crash left half made is made anew."""
+    if user is not None:
+        _prepare_for(user, data.parent, binaries)
+    if data.exists():
+        if not (data / "PG_VERSION").exists():
+            raise FileExistsError(f"{data} is in the way")
         return
-    try:
-        module.get_server(data, cleanup_mode=None, start=False).ensure_pgdata_inited()
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        raise UsageError(
-            f"the embedded database could not be set up in {data} ({type(error).__name__});"
-            " check the folder's permissions, or set ADSYNC_DATABASE_URL to a PostgreSQL"
-        ) from None
+    draft = data.with_name("postgres.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    if user is not None:
+        shutil.chown(draft, user)
+    # The builtin locale sorts alike on every machine, and none has to be installed.
+    arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+    arguments += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "-D", str(draft)]
+    _run(binaries / "initdb", arguments, user).check_returncode()
+    draft.rename(data)
+
+
+def _prepare_for(user: str, home: Path, binaries: Path) -> None:
+    """Make the system user, and let it through to its data and programs (root only)."""
+    utils = _bundled_server().utils
+    utils.ensure_user_exists(user)
+    for path in (home, binaries):
+        for folder in (path, *path.parents):
+            mode = stat.S_IMODE(folder.stat().st_mode)
+            if not mode & stat.S_IXOTH:
+                folder.chmod(mode | stat.S_IXOTH)
+    for folder in (binaries, binaries.parent / "lib", binaries.parent / "share"):
+        if folder.exists():
+            utils.ensure_folder_permissions(folder, stat.S_IROTH | stat.S_IXOTH)
 
 
 def _forget_dead_server(data: Path) -> None:
@@ -243,6 +275,8 @@ def _run(
     return subprocess.run(  # noqa: S603
         [str(program), *arguments],
         user=user,
+        group=user,
+        extra_groups=None if user is None else (),
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

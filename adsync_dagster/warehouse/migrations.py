@@ -8,7 +8,9 @@ deadlock with an index that is built concurrently.
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,6 +105,7 @@ def _only_migrator(connection: Connection) -> Iterator[None]:
 
 def _apply(url: str) -> None:
     logging.getLogger("yoyo").setLevel(logging.WARNING)
+    _name_the_user()
     try:
         with _backend(url) as backend:
             backend.break_lock()
@@ -126,3 +129,11 @@ def _backend(url: str) -> Iterator[Any]:
         yield backend
     finally:
         backend.connection.close()
+
+
+def _name_the_user() -> None:
+    """yoyo notes who migrated; in a container the user often has no name, and that must do."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        os.environ["LOGNAME"] = "adsync"

@@ -225,7 +225,7 @@ DECLARE
   partition_name text;
   created integer := 0;
 BEGIN
-  IF p_until - p_since > 5000 THEN
+  IF p_until - p_since > 5000 OR p_since < '1990-01-01' OR p_until > '2100-01-01' THEN
     RAISE EXCEPTION 'a range from % to % is not plausible for daily metrics', p_since, p_until;
   END IF;
   IF (SELECT relkind FROM pg_class WHERE oid = 'ad_metrics'::regclass) <> 'p' THEN
