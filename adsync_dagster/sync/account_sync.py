@@ -66,9 +66,12 @@ def sync_account(
         report.fail(error)
     except (Blocked, Retryable) as error:
         report.fail(error)
-        if isinstance(error, Blocked):
-            block_account_changes(environment, account_key, error)
-        _record_failure(environment, account_key, error, report)
+        try:
+            if isinstance(error, Blocked):
+                block_account_changes(environment, account_key, error)
+            _record_failure(environment, account_key, error, report)
+        except Retryable as unrecorded:
+            log.warning("[sync] %s: the failure could not be noted: %s", account_key, unrecorded)
     return report
 
 

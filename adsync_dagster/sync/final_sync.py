@@ -10,7 +10,8 @@ changes pending with the error written on them; nothing is ever given up.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from adsync_dagster.calendar import account_day
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
 from adsync_dagster.records import LEVELS, Complete, DateRange, Level
-from adsync_dagster.settlement import first_open_day, history_start
+from adsync_dagster.settlement import DayState, first_open_day, history_start
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
 from adsync_dagster.sync.reports import FinalSyncReport
 from adsync_dagster.warehouse import (
@@ -64,6 +65,8 @@ class _Round:
     token: UUID
     #: Every open day of the account, the range each entity is read for.
     days: DateRange
+    #: Days that are final; a read by id leaves them as they are.
+    sealed: frozenset[date] = frozenset()
     #: Sealed days that an entity seen for the first time may explain.
     residual_days: list[date] = field(default_factory=list)
     needs: dict[UUID, set[Needed]] = field(default_factory=dict)
@@ -106,9 +109,13 @@ def process_all_pending_final_syncs(
     except Blocked as error:
         block_account_changes(environment, account_key, error)
         report.fail(error)
-    with environment.database.connection() as connection:
+    except Retryable as error:
+        # The session itself is gone, so nothing could be written on the rows: they stay due.
+        report.fail(error)
+    with suppress(Retryable), environment.database.connection() as connection:
         account = accounts.get_account(connection, account_key)
-        return _finish(connection, account.id, report)
+        _finish(connection, account.id, report)
+    return report
 
 
 def block_account_changes(environment: Environment, account_key: str, error: Blocked) -> None:
@@ -164,18 +171,27 @@ def run_pending(context: SyncContext, report: FinalSyncReport | None = None) -> 
     return report
 
 
-def open_range(context: SyncContext) -> DateRange:
+def open_range(context: SyncContext, states: Mapping[date, DayState]) -> DateRange:
     """Every open day of the account up to its today: never a fixed look-back."""
-    account, rules = context.account, context.client.adapter.rules
-    now = context.clock.now()
-    start = account.history_start or history_start(now, account.timezone, rules)
-    today = account_day(now, account.timezone)
-    states = account_days.day_states(context.session.connection, account, since=start)
+    account = context.account
+    start, today = _first_day(context), account_day(context.clock.now(), account.timezone)
     return DateRange(since=min(first_open_day(start, today, states), today), until=today)
 
 
+def _first_day(context: SyncContext) -> date:
+    account, rules = context.account, context.client.adapter.rules
+    return account.history_start or history_start(context.clock.now(), account.timezone, rules)
+
+
 def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -> _Round:
-    round_ = _Round(token=token, days=open_range(context))
+    states = account_days.day_states(
+        context.session.connection, context.account, since=_first_day(context)
+    )
+    round_ = _Round(
+        token=token,
+        days=open_range(context, states),
+        sealed=frozenset(day for day, state in states.items() if state.sealed),
+    )
     if any(change.old_status is None for change in claimed):
         # Nobody had seen it before: sealed days may hold its amounts as their residual.
         round_.residual_days = account_state.residual_days(
@@ -257,6 +273,7 @@ def _read_and_commit(
         read = {(level, platform_id) for platform_id in ids} - {
             (level, platform_id) for platform_id in verdict.missing_ids
         }
+        _refuse_vanished_numbers(context, round_, level, read)
         finished = round_.finished_by(read)
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
@@ -273,6 +290,28 @@ def _read_and_commit(
     report.done += done
     if verdict.missing_ids:
         _block_unreachable(context, round_, level, verdict, report)
+
+
+def _refuse_vanished_numbers(
+    context: SyncContext, round_: _Round, level: Level, read: set[Needed]
+) -> None:
+    """An answer that lacks days which had numbers does not prove that they became zero.
+
+    Raises IncompleteRead. If they did, the metrics step proves it by the account's totals and
+    sets them to zero; the next attempt then has nothing to miss.
+    """
+    gone = [
+        (platform_id, day)
+        for platform_id, day in metrics.absent_rows(
+            context.session.connection, context.account, level, round_.days
+        )
+        if (level, platform_id) in read and day not in round_.sealed
+    ]
+    if gone:
+        raise IncompleteRead(
+            f"the platform shows {len(gone)} day(s) of {level}s of {context.account.key} no more"
+            f" (first: {gone[0][0]} on {gone[0][1]}); kept until the account's totals confirm it"
+        )
 
 
 def _block_unreachable(

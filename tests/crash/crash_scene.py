@@ -232,6 +232,13 @@ class Scene:
         )
         return {(row["claimed"], row["count"]) for row in rows}
 
+    def changes(self) -> list[dict[str, Any]]:
+        """What was logged, without when and in which order."""
+        return self.harness.query(
+            "SELECT entity_type, platform_entity_id, old_status, new_status, final_sync_completed,"
+            " metadata->>'kind' AS kind FROM ad_status_change_log ORDER BY 1, 2, 3, 4, 5, 6"
+        )
+
     def assert_whole(self, ids: Collection[str] | None = None) -> None:
         """Nothing lost, nothing doubled, nothing owed, no claim left behind."""
         query = self.harness.query
