@@ -25,6 +25,7 @@ from adsync_dagster.clock import VirtualClock
 from adsync_dagster.definitions import build_definitions
 from adsync_dagster.platforms.protocol import Credential
 from adsync_dagster.records import Account, AccountInfo, Platform
+from adsync_dagster.resources.platforms import PlatformAccess
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulator.facebook_auth import Token
 from adsync_dagster.simulator.server import RunningSimulator, serve
@@ -425,3 +426,14 @@ def test_an_interrupted_run_starts_no_more_accounts(site: Site) -> None:
     )
     assert attempted == whole
     assert whole < ACCOUNTS
+
+
+def test_an_asset_of_ones_own_reads_with_the_same_client(site: Site) -> None:
+    """A platform's resource gives a working client without handing out the credential."""
+    facebook = PlatformAccess(platform=Platform.FACEBOOK, environment=site.environment)
+
+    with facebook.client(site.keys[0]) as client:
+        rows, _ = client.rows(client.adapter.read_account("act_500", site.clock.now()))
+
+    assert [row.name for row in rows if isinstance(row, AccountInfo)] == ["Shop act_500"]
+    assert "sim_canary" not in repr(client.__dict__)
