@@ -36,7 +36,7 @@ DATABASE_LIBRARIES = {"psycopg", "psycopg2", "sqlalchemy", "yoyo", "pixeltable_p
 #: What may import what: the libraries, and the modules or packages (folders end with a slash).
 ONLY = {
     "an HTTP library": (HTTP_LIBRARIES, ("transport",)),
-    "a database driver": (DATABASE_LIBRARIES, ("warehouse/",)),
+    "a database driver": (DATABASE_LIBRARIES, ("warehouse/", "simulate/")),
     "Dagster": (
         {"dagster", "dagster_postgres", "dagster_graphql", "dagster_webserver"},
         (
@@ -53,7 +53,7 @@ ONLY = {
     ),
     "the simulator": (
         {"adsync_dagster.simulator"},
-        ("simulator/", "cli.py", "commands/", "demo/"),
+        ("simulator/", "simulate/", "cli.py", "commands/", "demo/"),
     ),
 }
 
