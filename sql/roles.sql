@@ -20,7 +20,7 @@ BEGIN
 END $$;
 
 GRANT SELECT ON ad_accounts, ad_campaigns, ad_sets, ads, ad_metrics, ad_status_change_log, ad_account_days,
-  ad_entity_parent_changes TO adsync_reader, adsync_writer;
+  ad_entity_parent_changes, ad_account_changes TO adsync_reader, adsync_writer;
 
 GRANT INSERT, UPDATE ON ad_accounts, ad_campaigns, ad_sets, ads, ad_metrics, ad_status_change_log, ad_account_days
   TO adsync_writer;

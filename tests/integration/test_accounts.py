@@ -77,6 +77,18 @@ def test_info_is_written_only_when_it_differs(connection: Connection, account: A
     assert connection.execute("SELECT xmin, ctid FROM ad_accounts").fetchone() == version
 
 
+def test_a_change_of_currency_or_zone_is_kept(connection: Connection, account: Account) -> None:
+    """What currency and zone an account had before is kept; a change of name alone is not."""
+    renamed = replace(INFO, currency="USD", timezone="America/New_York", name="Renamed")
+    accounts.update_account_info(connection, account, renamed)
+    accounts.update_account_info(connection, account, INFO)
+
+    kept = connection.execute(
+        "SELECT old_currency, new_currency, old_timezone, new_timezone FROM ad_account_changes"
+    ).fetchall()
+    assert kept == [("USD", "EUR", "America/New_York", "Europe/Berlin")]
+
+
 def test_history_only_moves_back(connection: Connection, account: Account) -> None:
     """The first day of history is set once and moves back, never forward."""
     for asked, kept in (

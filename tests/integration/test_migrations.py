@@ -6,14 +6,19 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
+from warehouse_support import AD, log_rows, merge, merge_numbers, numbers, paused
 
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.errors import UsageError
+from adsync_dagster.records import Account
 from adsync_dagster.warehouse import embedded
-from adsync_dagster.warehouse.database import Database
+from adsync_dagster.warehouse.database import AccountSession, Database
 from adsync_dagster.warehouse.migrations import migrate, pending, require_current
 from adsync_dagster.warehouse.queries import sql_directory
 
@@ -171,6 +176,32 @@ def test_no_migration_deletes_or_returns_rows() -> None:
         text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
         assert not re.search(r"\b(DROP TABLE|DROP COLUMN|DELETE FROM|TRUNCATE TABLE)\b", text)
         assert not re.search(r"^SELECT", text, flags=re.MULTILINE), path
+
+
+def test_a_backup_restores_to_the_same_record(
+    session: AccountSession, account: Account, database_url: str, empty_url: str, tmp_path: Path
+) -> None:
+    """A restored dump holds the same rows, logs nothing twice, and takes the next sync."""
+    now = datetime(2026, 3, 10, tzinfo=UTC)
+    merge(session, account, [AD], now)
+    merge(session, account, [paused(AD), paused(replace(AD, platform_id="a2"))], now)
+    merge_numbers(session, account, [numbers()], now)
+    file = str(tmp_path / "backup")
+    dump = [str(embedded.program("pg_dump")), "-Fc", "-f", file, "-d", database_url]
+    subprocess.run(dump, check=True)
+    restore = [str(embedded.program("pg_restore")), "--exit-on-error", "-d", empty_url, file]
+    subprocess.run(restore, check=True)
+
+    assert migrate(empty_url) == []
+    with psycopg.connect(empty_url, autocommit=True) as copy:
+        for table in ("ads", "ad_metrics", "ad_status_change_log", "ad_accounts"):
+            query = f"SELECT * FROM {table} ORDER BY 1, 2, 3"
+            assert copy.execute(query).fetchall() == session.connection.execute(query).fetchall()
+    database = Database(empty_url, SystemClock())
+    with database.account_session(account.id, wait_seconds=0) as restored:
+        assert merge(restored, account, [AD], datetime.now(tz=UTC)).updated == 1
+        assert log_rows(restored.connection, "a1")[-1] == ("PAUSED", "ACTIVE", None, "trigger")
+    database.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,7 @@ TABLES = [
     "ad_status_change_log",
     "ad_account_days",
     "ad_entity_parent_changes",
+    "ad_account_changes",
     "platform_tokens",
 ]
 

@@ -309,6 +309,7 @@ def test_security_definer_functions_pin_their_search_path(connection: Connection
 
     assert [name for name, _, _ in functions] == [
         "ensure_metric_partitions",
+        "log_account_change",
         "log_first_sight",
         "log_parent_change",
         "log_status_change",
