@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
 from adsync_dagster.clock import Clock
 from adsync_dagster.errors import AdsyncError, Defect, IncompleteRead, PlatformBusy, Retryable
@@ -39,6 +40,17 @@ from adsync_dagster.transport.origin import parse_origin
 Sink = Callable[[Sequence[Record]], object]
 
 
+class SendsRequests(Protocol):
+    """What carries a request to the platform: `Exchange` over sockets, or a stand-in of it.
+
+    `send` gives the answer whatever its status, and raises one of our errors when none came.
+    """
+
+    def send(self, request: Request) -> Response: ...
+
+    def close(self) -> None: ...
+
+
 class PlatformClient:
     """A platform as one account's credential sees it. Threads may share it.
 
@@ -55,13 +67,16 @@ class PlatformClient:
         limits: TransportLimits = DEFAULT_LIMITS,
         budget: RateBudget | None = None,
         random_share: Callable[[], float] = random.random,
+        exchange: SendsRequests | None = None,
     ) -> None:
         self.adapter = adapter
         self._clock = clock
         self._limits = limits
         self._budget = budget or RateBudget()
         self._random_share = random_share
-        self._exchange = Exchange(adapter, parse_origin(base_url), credential, limits)
+        self._exchange: SendsRequests = exchange or Exchange(
+            adapter, parse_origin(base_url), credential, limits
+        )
 
     def run(self, read: Read, sink: Sink) -> Complete:
         """Run a read to its verdict, giving every page's records to the sink.

@@ -1,0 +1,228 @@
+"""Plays the events of a scenario on a world. What has become impossible does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from adsync_dagster.clock import VirtualClock
+from adsync_dagster.errors import UsageError
+from adsync_dagster.simulate.scenario import Event
+from adsync_dagster.simulator.entities import SimAccount, SimEntity
+from adsync_dagster.simulator.facebook_auth import Token
+from adsync_dagster.simulator.instants import SECOND, instant_of
+from adsync_dagster.simulator.simulator import Simulator
+from adsync_dagster.simulator.world import World
+
+HOLDS = ("PENDING_REVIEW", "DISAPPROVED", "WITH_ISSUES", "IN_PROCESS")
+#: Entities of a level an account may grow to, so that runs stay quick.
+ENTITIES_MAX = 14
+
+Act = Callable[["Stage", Sequence[int]], None]
+
+
+class Stage:
+    """A world, its simulator and its clock, as the events see them."""
+
+    def __init__(self, simulator: Simulator, token: str) -> None:
+        self.simulator = simulator
+        self.world: World = simulator.world
+        self.token = simulator.facebook.tokens.add(Token(value=token))
+
+    def play(self, event: Event) -> bool:
+        """Do what the event says; False when it cannot be done any more."""
+        with suppress(UsageError, IndexError, ZeroDivisionError):
+            _ACTS[event.name](self, event.picks or (0, 0, 0))
+            return True
+        return False
+
+    def account(self, pick: int) -> SimAccount:
+        """One of the accounts."""
+        accounts = list(self.world.accounts.values())
+        return accounts[pick % len(accounts)]
+
+    def any_entity(self, picks: Sequence[int], level: str | None = None) -> SimEntity:
+        """One of the entities, more often an ad than a campaign."""
+        levels = ("ad", "ad", "ad", "adset", "adset", "campaign")
+        chosen = level or levels[picks[1] % len(levels)]
+        found = list(self.account(picks[0]).entities[chosen].values())
+        return found[picks[2] % len(found)]
+
+    def day(self, entity: SimEntity, pick: int) -> int:
+        """A day of the last two weeks on which the platform may still revise."""
+        today = self.world.today(entity.account_id)
+        first = self.world.account(entity.account_id).zone.day(entity.created_at)
+        return max(first, today - pick % 14)
+
+
+def _switch(status: str) -> Act:
+    def act(stage: Stage, picks: Sequence[int]) -> None:
+        entity = stage.any_entity(picks)
+        stage.world.set_status(entity.level, entity.id, status)
+
+    return act
+
+
+def _resurrect(stage: Stage, picks: Sequence[int]) -> None:
+    account = stage.account(picks[0])
+    gone = [
+        entity
+        for level in ("ad", "adset")
+        for entity in account.entities[level].values()
+        if entity.now.own in {"DELETED", "ARCHIVED"}
+    ]
+    entity = gone[picks[2] % len(gone)]
+    stage.world.resurrect(entity.level, entity.id)
+
+
+def _create(level: str) -> Act:
+    above = {"ad": "adset", "adset": "campaign"}
+
+    def act(stage: Stage, picks: Sequence[int]) -> None:
+        account = stage.account(picks[0])
+        if len(account.entities[level]) >= ENTITIES_MAX:
+            return
+        name = f"New {level} {picks[1] % 1000}"
+        if level == "campaign":
+            stage.world.create_campaign(account.id, name)
+            return
+        parents = [
+            entity
+            for entity in account.entities[above[level]].values()
+            if entity.now.effective not in {"DELETED", "ARCHIVED"}
+        ]
+        parent = parents[picks[2] % len(parents)]
+        create = stage.world.create_ad if level == "ad" else stage.world.create_adset
+        create(parent.id, name)
+
+    return act
+
+
+def _create_and_delete(stage: Stage, picks: Sequence[int]) -> None:
+    """An ad that lives for hours and is gone: often between two polls."""
+    account = stage.account(picks[0])
+    if len(account.entities["ad"]) >= ENTITIES_MAX:
+        return
+    live = [e for e in account.entities["adset"].values() if e.now.effective == "ACTIVE"]
+    now = stage.world.clock.now()
+    hours = 1 + picks[1] % 5
+    ad = stage.world.create_ad(live[picks[2] % len(live)].id, "Short", at=_ago(now, hours))
+    stage.world.delete("ad", ad)
+
+
+def _ago(now: datetime, hours: int) -> datetime:
+    return now - timedelta(hours=hours)
+
+
+def _flap(stage: Stage, picks: Sequence[int]) -> None:
+    """Off and on again in between polls."""
+    entity = stage.any_entity(picks)
+    stage.world.pause(entity.level, entity.id)
+    stage.world.move_clock(stage.world.clock.now() + timedelta(minutes=3))
+    stage.world.resume(entity.level, entity.id)
+
+
+def _midnight_pause(stage: Stage, picks: Sequence[int]) -> None:
+    """The last second of the account's day."""
+    entity = stage.any_entity(picks)
+    zone = stage.world.account(entity.account_id).zone
+    end = zone.end(stage.world.today(entity.account_id)) - SECOND
+    clock = stage.world.clock
+    if isinstance(clock, VirtualClock) and instant_of(end) - clock.now() < timedelta(hours=6):
+        stage.world.move_clock(instant_of(end))
+    stage.world.pause(entity.level, entity.id)
+
+
+def _reparent(stage: Stage, picks: Sequence[int]) -> None:
+    ad = stage.any_entity(picks, "ad")
+    adsets = [
+        entity
+        for entity in stage.world.account(ad.account_id).entities["adset"].values()
+        if entity.now.own not in {"DELETED", "ARCHIVED"} and entity.id != ad.now.parent_id
+    ]
+    stage.world.reparent("ad", ad.id, adsets[picks[1] % len(adsets)].id)
+
+
+def _hold(stage: Stage, picks: Sequence[int]) -> None:
+    ad = stage.any_entity(picks, "ad")
+    stage.world.set_hold("ad", ad.id, HOLDS[picks[1] % len(HOLDS)])
+
+
+def _release(stage: Stage, picks: Sequence[int]) -> None:
+    held = [ad for ad in stage.account(picks[0]).entities["ad"].values() if ad.now.hold]
+    stage.world.set_hold("ad", held[picks[2] % len(held)].id, None)
+
+
+def _rename(stage: Stage, picks: Sequence[int]) -> None:
+    entity = stage.any_entity(picks)
+    stage.world.rename(entity.level, entity.id, f"Renamed {picks[1] % 100} \U0001f4b8")
+
+
+def _budget(stage: Stage, picks: Sequence[int]) -> None:
+    entity = stage.any_entity(picks, "adset")
+    stage.world.set_budget("adset", entity.id, 1_000 + picks[1] % 9_000)
+
+
+def _late_conversions(stage: Stage, picks: Sequence[int]) -> None:
+    ad = stage.any_entity(picks, "ad")
+    value = 10 * (1 + picks[1] % 50)
+    stage.world.late_conversions(ad.id, stage.day(ad, picks[1]), 1 + picks[0] % 3, value)
+
+
+def _refund(permille: int) -> Act:
+    def act(stage: Stage, picks: Sequence[int]) -> None:
+        ad = stage.any_entity(picks, "ad")
+        stage.world.refund(ad.id, stage.day(ad, picks[1]), f"{permille / 1000}")
+
+    return act
+
+
+def _add_spend(stage: Stage, picks: Sequence[int]) -> None:
+    ad = stage.any_entity(picks, "ad")
+    stage.world.add_spend(
+        ad.id, stage.day(ad, picks[1]), 1 + picks[1] % 90, impressions=1_000, clicks=7
+    )
+
+
+def _revoke(stage: Stage, _picks: Sequence[int]) -> None:
+    stage.token.revoked = True
+
+
+def _restore(stage: Stage, _picks: Sequence[int]) -> None:
+    stage.token.revoked = False
+
+
+def _account_status(status: int) -> Act:
+    def act(stage: Stage, picks: Sequence[int]) -> None:
+        stage.world.set_account_status(stage.account(picks[0]).id, status)
+
+    return act
+
+
+_ACTS: dict[str, Act] = {
+    "pause": _switch("PAUSED"),
+    "resume": _switch("ACTIVE"),
+    "archive": _switch("ARCHIVED"),
+    "delete": _switch("DELETED"),
+    "resurrect": _resurrect,
+    "create_ad": _create("ad"),
+    "create_adset": _create("adset"),
+    "create_campaign": _create("campaign"),
+    "create_and_delete": _create_and_delete,
+    "flap": _flap,
+    "reparent": _reparent,
+    "hold": _hold,
+    "release": _release,
+    "rename": _rename,
+    "budget": _budget,
+    "late_conversions": _late_conversions,
+    "refund": _refund(300),
+    "refund_all": _refund(1000),
+    "add_spend": _add_spend,
+    "midnight_pause": _midnight_pause,
+    "revoke_token": _revoke,
+    "restore_token": _restore,
+    "disable_account": _account_status(2),
+    "enable_account": _account_status(1),
+}

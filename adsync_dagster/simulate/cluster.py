@@ -1,0 +1,61 @@
+"""The Postgres that simulations run in: real, fast, and worth nothing after a power cut.
+
+One server and one database per process. Crashes here are those of our own process; what a
+crash of the server does to committed work is Postgres's promise, kept by fsync, which is off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from adsync_dagster.simulator.oracle_queries import oracle_queries
+from adsync_dagster.warehouse import embedded
+from adsync_dagster.warehouse.database import with_driver
+from adsync_dagster.warehouse.migrations import migrate
+
+
+class Arena:
+    """A migrated database, emptied for every run, and a connection for the judge."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
+
+    def reset(self) -> None:
+        """Empty every table. The guards against that are off for this session only."""
+        self.connection.execute(oracle_queries["reset"].encode())
+
+    def close(self) -> None:
+        """Close the judge's connection."""
+        self.connection.close()
+
+
+@contextmanager
+def arena(home: Path) -> Iterator[Arena]:
+    """Start a server under `home` with a migrated database; stopped at the end."""
+    embedded.ensure_started(home)
+    try:
+        yield prepared_arena(with_driver(embedded.ensure_started(home), "", "postgres"))
+    finally:
+        embedded.stop(home)
+
+
+def prepared_arena(server_url: str) -> Arena:
+    """A migrated database of this process's own on a running server that may lose data."""
+    name = f"arena_{os.getpid()}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        for statement in oracle_queries["fast_and_unsafe"].split(";"):
+            if statement.strip():
+                connection.execute(statement.encode())
+        connection.execute(
+            psycopg.sql.SQL(oracle_queries["create_arena"]).format(psycopg.sql.Identifier(name))
+        )
+    url = with_driver(server_url, "", name)
+    migrate(url)
+    return Arena(url)

@@ -1,0 +1,329 @@
+"""Plays a scenario: world and faults on one side, the engine on the other, the judge between.
+
+First the safety phase: everything the scenario says, judged after every tick. Then the
+liveness phase: faults off, rights restored, activity ended, the clock moved past every
+window; now everything must come to rest, exact and complete.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from adsync_dagster.errors import AdsyncError, Defect
+from adsync_dagster.settings import Settings
+from adsync_dagster.simulate.actions import Stage
+from adsync_dagster.simulate.cluster import Arena
+from adsync_dagster.simulate.engine import Answers, Engine
+from adsync_dagster.simulate.exchange import SimulatedClock
+from adsync_dagster.simulate.faulty_database import wait_until_unlocked
+from adsync_dagster.simulate.io import Crash, IoFault, IoFaultKind
+from adsync_dagster.simulate.scenario import Event, Scenario
+from adsync_dagster.simulator.instants import SECOND, micros
+from adsync_dagster.simulator.oracle import Oracle
+from adsync_dagster.simulator.oracle_queries import oracle_queries
+from adsync_dagster.simulator.oracle_records import Judgement, Tick
+from adsync_dagster.simulator.simulator import Simulator
+from adsync_dagster.simulator.world import World
+from adsync_dagster.sync.account_sync import sync_account
+from adsync_dagster.sync.final_sync import process_all_pending_final_syncs
+from adsync_dagster.sync.safety_net import run_safety_net
+from adsync_dagster.sync.settling import settle_account
+
+BEGINNING = datetime(2026, 3, 1, tzinfo=UTC)
+TOKEN = "sim_campaign_token_canary_51c0"  # noqa: S105 - a made-up one
+WINDOW_DAYS = 28
+#: Days after the end of activity at which the liveness phase syncs; the first three are
+#: fractions of a day. Purchases are dated up to 26 days after the last click.
+REST_DAYS = (0.05, 0.3, 1.5, 9.0, 25.0, 40.0, 62.0)
+#: Another sync when the last one could not finish everything, at most so often.
+LAST_SYNCS_MAX = 4
+
+log = logging.getLogger("adsync_dagster.sync")
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How one scenario ended."""
+
+    seed: int
+    judgement: Judgement
+    ticks: int = 0
+    requests: int = 0
+    #: How often each fault struck, each action was played, each state was passed.
+    sometimes: dict[str, int] = field(default_factory=dict)
+    #: A defect or another exception of the engine, in words.
+    crashed: str | None = None
+
+    @property
+    def word(self) -> str:
+        """pass, fail, defect or unknown."""
+        return "defect" if self.crashed else self.judgement.word
+
+    @property
+    def failed(self) -> bool:
+        """Whether the engine broke its promise."""
+        return self.word in {"fail", "defect"}
+
+
+class _Capture(logging.Handler):
+    """Everything the engine logs, for the judge."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _captured(handler: logging.Handler) -> Iterator[None]:
+    """Hand the engine's log to the judge, and keep it and the pool's complaints off the screen."""
+    pool = logging.getLogger("sqlalchemy.pool")
+    before = (log.level, log.propagate, pool.level)
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    pool.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+        pool.setLevel(before[2])
+
+
+class Runner:
+    """One scenario being played."""
+
+    def __init__(self, scenario: Scenario, arena: Arena) -> None:
+        self.scenario = scenario
+        self.arena = arena
+        config = scenario.config
+        self.clock = SimulatedClock(BEGINNING + timedelta(minutes=config.start_minute))
+        self.world = World(seed=scenario.seed, clock=self.clock)
+        self.simulator = Simulator(self.world)
+        self.stage = Stage(self.simulator, TOKEN)
+        self.answers = Answers()
+        self.outcome = Outcome(scenario.seed, Judgement())
+        self.capture = _Capture()
+        self.lives = 0
+        arena.reset()
+        self._build()
+        self.engine = self._new_life()
+        self.keys = [
+            self.engine.add_account(account, TOKEN) for account in self.world.accounts.values()
+        ]
+        self.oracle = Oracle(
+            self.world, arena.connection, window_days=WINDOW_DAYS, secrets=(TOKEN,)
+        )
+
+    # ── the two phases ────────────────────────────────────────────────────────────────────
+
+    def play(self, until_tick: int | None = None) -> Outcome:
+        """Run both phases; stops at the first violation."""
+        try:
+            with _captured(self.capture):
+                if self._safety(until_tick) and until_tick is None:
+                    self._liveness()
+        finally:
+            self.engine.close()
+        self._count_hits()
+        return self.outcome
+
+    def _safety(self, until_tick: int | None) -> bool:
+        begin = self.clock.now()
+        for event in self.scenario.events:
+            self.clock.instant = max(self.clock.now(), begin + timedelta(minutes=event.minute))
+            if not self._happen(event):
+                return False
+            if until_tick is not None and self.outcome.ticks >= until_tick:
+                return False
+        return True
+
+    def _happen(self, event: Event) -> bool:
+        if event.kind == "run":
+            return self.tick(event.name)
+        if event.kind == "act":
+            self._note(f"act:{event.name}", self.stage.play(event))
+        elif event.kind == "fault":
+            self.simulator.faults.arm(event.name, **event.options)
+        else:
+            fault = IoFault(at=event.picks[0], kind=IoFaultKind(event.name))
+            self.engine.tap.arm(fault)
+        return True
+
+    def _liveness(self) -> None:
+        self.simulator.faults.disarm()
+        self.engine.tap.arm(None)
+        self.stage.token.revoked = False
+        for account in self.world.accounts.values():
+            self.world.set_account_status(account.id, 1)
+        if not self.scenario.config.keep_running:
+            self._end_activity()
+        begin = self.clock.now()
+        for days in REST_DAYS:
+            self.clock.instant = max(self.clock.now(), begin + timedelta(days=days))
+            name = "safety_net" if days == 9.0 else "sync"
+            if not self.tick(name):
+                return
+        for _ in range(LAST_SYNCS_MAX):
+            judgement = self.oracle.at_quiescence()
+            if judgement.word != "fail":
+                break
+            self.clock.instant += timedelta(hours=7)
+            if not self.tick("sync"):
+                return
+        self.outcome.judgement = judgement
+
+    def _end_activity(self) -> None:
+        for account in self.world.accounts.values():
+            for campaign in account.entities["campaign"].values():
+                if campaign.now.own == "ACTIVE":
+                    self.world.pause("campaign", campaign.id)
+
+    # ── one tick ──────────────────────────────────────────────────────────────────────────
+
+    def tick(self, name: str) -> bool:
+        """Run a service once and judge; False when something is wrong."""
+        self.outcome.ticks += 1
+        wait_until_unlocked(self.arena.connection, oracle_queries["locks"])
+        started, hits = micros(self.clock.now()), len(self.simulator.faults.hits)
+        self.answers.instants.clear()
+        self.answers.requests = 0
+        self.capture.lines.clear()
+        self.engine.tap.passed.clear()
+        synced = self._run(name)
+        statements = len(self.engine.tap.passed)
+        struck = [hit.name for hit in self.simulator.faults.hits[hits:]]
+        tap = self.engine.tap
+        if tap.struck is not None:
+            struck.append(f"io:{tap.struck[0]}:{tap.struck[1]}")
+            self._note(struck[-1])
+        if tap.dead:
+            self._restart()
+        else:
+            tap.arm(tap.fault if tap.struck is None else None)
+        tick = self._tick_record(name, started, synced, frozenset(struck), statements)
+        self.outcome.requests += tick.requests
+        violations = self.oracle.after_tick(tick)
+        self.outcome.judgement.violations += violations
+        return not violations and self.outcome.crashed is None
+
+    def _run(self, name: str) -> frozenset[str]:
+        """Run a service on every account; the accounts that a whole sync was good for."""
+        environment, synced = self.engine.environment, set()
+        try:
+            if name == "safety_net":
+                run_safety_net(environment)
+                return frozenset()
+            for key in self.keys:
+                if name == "sync":
+                    if sync_account(environment, key).ok:
+                        synced.add(key.partition(":")[2])
+                elif name == "settle":
+                    settle_account(environment, key)
+                else:
+                    process_all_pending_final_syncs(environment, key)
+        except Crash:
+            return frozenset()
+        except Defect as error:
+            self.outcome.crashed = f"{type(error).__name__}: {error}"
+        except AdsyncError as error:
+            self._note(f"raised:{error.family}")
+        return frozenset(synced)
+
+    def _restart(self) -> None:
+        self.engine.close()
+        self.engine = self._new_life()
+        self._note("restart")
+
+    def _tick_record(
+        self,
+        name: str,
+        started: int,
+        synced: frozenset[str],
+        struck: frozenset[str],
+        statements: int,
+    ) -> Tick:
+        answered = [micros(instant) for instant in self.answers.instants]
+        late = {0}
+        for rule in self.simulator.faults.rules:
+            if rule.name == "stale" and rule.fired:
+                late.add(int(rule.options["seconds"]))
+        delay = self.scenario.config.reporting_delay_seconds
+        return Tick(
+            number=self.outcome.ticks,
+            name=name,
+            started=started,
+            ended=micros(self.clock.now()),
+            numbers_seen=[(a, a - (delay + s) * SECOND) for a in answered for s in sorted(late)],
+            entities_seen=[(a, a - s * SECOND) for a in answered for s in sorted(late)],
+            requests=self.answers.requests,
+            statements=statements,
+            faults=struck,
+            planted=frozenset({"TELEPORTED"}),
+            synced=synced,
+            log_text="\n".join(self.capture.lines),
+        )
+
+    # ── building ──────────────────────────────────────────────────────────────────────────
+
+    def _build(self) -> None:
+        config, knobs = self.scenario.config, self.simulator.facebook.settings
+        for number, plan in enumerate(config.accounts):
+            self.world.add_facebook_account(
+                f"act_{501 + number}",
+                "Shop",
+                plan.currency,
+                plan.timezone,
+                campaigns=plan.campaigns,
+                adsets=plan.adsets,
+                ads=plan.ads,
+                history_days=plan.history_days,
+                stopped=plan.stopped,
+            )
+        knobs.reporting_delay_seconds = config.reporting_delay_seconds
+        knobs.offset_cursors = config.offset_cursors
+        knobs.update({"deleted_rows": config.deleted_rows})
+
+    def _new_life(self) -> Engine:
+        self.lives += 1
+        config = self.scenario.config
+        return Engine(
+            self.arena.url,
+            self.simulator,
+            self.clock,
+            seed=self.scenario.seed * 1_000 + self.lives,
+            answered=self._answered,
+            settings=replace(
+                Settings(),
+                history_days=max(plan.history_days for plan in config.accounts) + 2,
+                recent_days=config.recent_days,
+                facebook_margin_days=config.margin_days,
+            ),
+            limits=(config.entity_page_rows, config.insights_page_rows, config.sync_days_max),
+        )
+
+    def _answered(self, instant: datetime) -> None:
+        self.answers.note(instant)
+        self.clock.instant += timedelta(seconds=self.scenario.config.latency_seconds)
+
+    def _note(self, what: str, happened: bool = True) -> None:
+        self.outcome.sometimes[what] = self.outcome.sometimes.get(what, 0) + happened
+
+    def _count_hits(self) -> None:
+        for hit in self.simulator.faults.hits:
+            self._note(f"fault:{hit.name}")
+        for change in self.oracle.watcher.snapshot.changes.values():
+            self._note(f"change:{change.source}:{change.completed}")
+
+
+def play(scenario: Scenario, arena: Arena, *, until_tick: int | None = None) -> Outcome:
+    """Play one scenario from beginning to end."""
+    return Runner(scenario, arena).play(until_tick)

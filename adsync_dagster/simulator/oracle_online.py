@@ -1,0 +1,404 @@
+"""The rules that hold after every tick, one function each. See oracle.py for their list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from adsync_dagster.simulator.entities import SimEntity
+from adsync_dagster.simulator.oracle_records import (
+    NO_NUMBERS,
+    CellKey,
+    ChangeRow,
+    EntityKey,
+    EntityRow,
+    Numbers,
+    Snapshot,
+    Status,
+    Tick,
+    Violation,
+)
+from adsync_dagster.simulator.oracle_truth import (
+    LEVELS,
+    Truth,
+    add_totals,
+    delivers,
+    total_of,
+)
+
+#: Requests and statements of one tick on the small accounts of simulated runs.
+REQUESTS_MAX = 1_500
+STATEMENTS_MAX = 8_000
+_STUB: Status = ("UNKNOWN", "UNKNOWN")
+_TOLD_BY_TRIGGER = frozenset({"trigger", "first_sight"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a check looks at."""
+
+    truth: Truth
+    now: Snapshot
+    tick: Tick
+    secrets: tuple[str, ...] = ()
+
+    def wrong(self, check: str, message: str) -> Violation:
+        """A violation of this tick."""
+        return Violation(check, message, self.tick.number)
+
+    def told(self, key: EntityKey, day: int, numbers: Numbers, since: int = 0) -> bool:
+        """Whether an answer given from `since` on within the tick told these numbers."""
+        seen = self.tick.numbers_seen
+        return any(
+            answered >= since and self.truth.numbers(key, day, at) == numbers
+            for answered, at in reversed(seen)
+        )
+
+    def stored(self, key: EntityKey, day: int) -> Numbers:
+        """The stored numbers; no row is the same as zero."""
+        row = self.now.cells.get((*key, day))
+        return NO_NUMBERS if row is None else _plain(row.numbers)
+
+
+def _plain(numbers: Numbers) -> Numbers:
+    """Without reach when nothing else is there: a zeroed row."""
+    return tuple(numbers) if any(numbers[index] for index in (0, 1, 3, 5, 6)) else NO_NUMBERS
+
+
+def check_numbers(scene: Scene) -> list[Violation]:
+    """O1: a written row is what the platform told at some instant of this tick."""
+    wrong = []
+    for cell in scene.now.cells_before:
+        key, day = _entity(cell), cell[3]
+        if cell[2] is None or scene.truth.find(key) is None:
+            wrong.append(scene.wrong("O4", f"numbers of nobody: {cell}"))
+            continue
+        row = scene.now.cells[cell]
+        numbers = _plain(row.numbers)
+        if row.read_started is not None and row.read_started > scene.tick.ended:
+            wrong.append(scene.wrong("O1", f"{cell} comes from a read in the future"))
+        if not scene.told(key, day, numbers):
+            truth = scene.truth.numbers(key, day, scene.tick.ended)
+            wrong.append(scene.wrong("O1", f"{cell} holds {_text(numbers)}, truth {_text(truth)}"))
+    return wrong
+
+
+def check_done(scene: Scene) -> list[Violation]:
+    """O2: what became done in this tick has every open day of everything under it stored."""
+    wrong = []
+    for id_, before in scene.now.changes_before.items():
+        change = scene.now.changes[id_]
+        if change.completed is not True or (before is not None and before.completed):
+            continue
+        for key in sorted(_subjects(scene, change)):
+            wrong += _missing_days(scene, key, change)
+    return wrong
+
+
+def _subjects(scene: Scene, change: ChangeRow) -> set[EntityKey]:
+    """The entity and all under it that the warehouse and the truth agree about."""
+    found = {change.key} if scene.truth.find(change.key) is not None else set()
+    for key in scene.truth.below(change.key):
+        row, entity = scene.now.entities.get(key), scene.truth.find(key)
+        if row is not None and entity is not None and row.parent_id == entity.now.parent_id:
+            found.add(key)
+    return found
+
+
+def _missing_days(scene: Scene, key: EntityKey, change: ChangeRow) -> list[Violation]:
+    account = scene.now.accounts[key[0]]
+    if account.history_start is None:
+        return [scene.wrong("O2", f"{change.key} done before any day was read")]
+    today = scene.truth.zone(key[0]).day(scene.tick.ended)
+    wrong = []
+    for day in range(account.history_start, today + 1):
+        if _is_sealed(scene, key[0], day):
+            continue
+        numbers = scene.stored(key, day)
+        if not scene.told(key, day, numbers, since=change.created):
+            truth = scene.truth.numbers(key, day, scene.tick.ended)
+            wrong.append(
+                scene.wrong(
+                    "O2",
+                    f"{change.key} is done, but day {day} of {key} holds {_text(numbers)},"
+                    f" truth {_text(truth)}",
+                )
+            )
+    return wrong
+
+
+def _is_sealed(scene: Scene, account: str, day: int) -> bool:
+    rows = [scene.now.days.get((account, day, level)) for level in LEVELS]
+    return all(row is not None and row.state == "sealed" for row in rows)
+
+
+def check_statuses(scene: Scene) -> list[Violation]:
+    """O3: a status written in this tick was true when the platform was asked."""
+    wrong = []
+    for key, before in scene.now.entities_before.items():
+        row = scene.now.entities[key]
+        if scene.truth.find(key) is None:
+            wrong.append(scene.wrong("O4", f"an entity that never was: {key}"))
+        elif (before is not None and before.status == row.status) or (
+            row.is_stub and row.status == _STUB
+        ):
+            continue
+        elif not _was_true(scene, key, row.status):
+            truth = scene.truth.status(key, scene.tick.ended)
+            wrong.append(scene.wrong("O3", f"{key} is stored as {row.status}, truth {truth}"))
+    return wrong
+
+
+def _words(entity: SimEntity) -> Status:
+    return (entity.now.own, entity.now.effective)
+
+
+def _is_old_news(before: EntityRow | None, row: EntityRow) -> bool:
+    unchanged = before is not None and before.status == row.status
+    return unchanged or (row.is_stub and row.status == _STUB)
+
+
+def _was_true(scene: Scene, key: EntityKey, status: Status) -> bool:
+    if not scene.tick.planted.isdisjoint({word for word in status if word}):
+        return True
+    return any(scene.truth.status(key, at) == status for _, at in scene.tick.entities_seen)
+
+
+def check_steps(scene: Scene) -> list[Violation]:
+    """O3: log rows lead without a gap from the status before the tick to the one after it."""
+    steps: dict[EntityKey, list[ChangeRow]] = {}
+    wrong = []
+    for id_, before in scene.now.changes_before.items():
+        change = scene.now.changes[id_]
+        if before is not None:
+            continue
+        if change.source in _TOLD_BY_TRIGGER:
+            steps.setdefault(change.key, []).append(change)
+        else:
+            wrong += _check_hint(scene, change)
+    for key in {*steps, *scene.now.entities_before}:
+        wrong += _check_chain(scene, key, steps.get(key, []))
+    return wrong
+
+
+def _check_chain(scene: Scene, key: EntityKey, steps: Sequence[ChangeRow]) -> list[Violation]:
+    row = scene.now.entities.get(key)
+    if row is None:
+        return [scene.wrong("O3", f"a change of an unknown entity: {key}")]
+    before = scene.now.entities_before.get(key, row)
+    status: Status | None = None if before is None else before.status
+    for step in sorted(steps, key=lambda change: change.sequence):
+        # The log keeps steps of whatever was never stored before as a first sight.
+        if status is not None and step.old != status:
+            return [scene.wrong("O3", f"{key} steps from {step.old}, but it was {status}")]
+        if status is None and step.source != "first_sight":
+            return [scene.wrong("O3", f"{key} steps from {step.old} before it was ever seen")]
+        status = step.new
+    if status is None:
+        return _check_first_sight(scene, key, row)
+    if status != row.status:
+        return [scene.wrong("O3", f"{key} became {row.status}; the log only leads to {status}")]
+    return []
+
+
+def _check_first_sight(scene: Scene, key: EntityKey, row: EntityRow) -> list[Violation]:
+    """An entity first seen stopped is logged, once its account has had a complete sync."""
+    account = scene.now.accounts_before.get(key[0])
+    if row.is_stub or delivers(row.status) or account is None or not account.first_synced:
+        return []
+    return [scene.wrong("O3", f"{key} was first seen {row.status} and nothing was logged")]
+
+
+def _check_hint(scene: Scene, change: ChangeRow) -> list[Violation]:
+    """What a change history or the safety net added must have happened."""
+    if change.source == "change_history" and change.occurred is not None:
+        entity = scene.truth.find(change.key)
+        second = change.occurred // 1_000_000
+        moments = [] if entity is None else entity.versions
+        if any(version.at // 1_000_000 == second for version in moments):
+            return []
+    elif change.source == "safety_net":
+        row = scene.now.entities.get(change.key)
+        if row is not None and not delivers(row.status):
+            return []
+    return [scene.wrong("O3", f"{change.source} logged what never was: {change}")]
+
+
+def check_nothing_lost(scene: Scene) -> list[Violation]:
+    """O4: tables only grow."""
+    names = ("entities", "numbers", "changes", "account days")
+    pairs = zip(names, scene.now.counts_before, scene.now.counts, strict=True)
+    held = (
+        len(scene.now.entities),
+        len(scene.now.cells),
+        len(scene.now.changes),
+        len(scene.now.days),
+    )
+    wrong = [
+        scene.wrong("O4", f"{before - after} rows of {name} vanished")
+        for name, before, after in pairs
+        if after < before
+    ]
+    if held != scene.now.counts:
+        wrong.append(scene.wrong("O4", f"rows were replaced: {held} keys, {scene.now.counts} rows"))
+    return wrong
+
+
+def check_change_states(scene: Scene) -> list[Violation]:
+    """O5: owed becomes done and nothing else; attempts never shrink; identity stays."""
+    wrong = []
+    for id_, before in scene.now.changes_before.items():
+        after = scene.now.changes[id_]
+        if before is None:
+            continue
+        if before.completed != after.completed and (before.completed, after.completed) != (
+            False,
+            True,
+        ):
+            wrong.append(scene.wrong("O5", f"{before.completed} became {after.completed}: {id_}"))
+        if after.attempts < before.attempts:
+            wrong.append(scene.wrong("O5", f"attempts of {id_} shrank"))
+        same = ("key", "old_status", "new_status", "source", "created", "old", "new", "sequence")
+        if any(getattr(before, name) != getattr(after, name) for name in same):
+            wrong.append(scene.wrong("O5", f"the change {id_} was rewritten"))
+    return wrong
+
+
+def check_sealed(scene: Scene) -> list[Violation]:
+    """O6: a day sealed in this tick was read after its window and holds the final truth."""
+    wrong = []
+    for key, before in scene.now.days_before.items():
+        row = scene.now.days[key]
+        if before is not None and before.state == "sealed" and row.state != "sealed":
+            wrong.append(scene.wrong("O6", f"{key} was sealed and is {row.state}"))
+        if row.state != "sealed" or (before is not None and before.state == "sealed"):
+            continue
+        account, day, level = key
+        settled = scene.truth.settled_at(account, day)
+        if row.read_started is None or row.read_started < settled:
+            wrong.append(scene.wrong("O6", f"{key} was sealed by a read that came too early"))
+        wrong += _check_final(scene, account, day, level)
+    return wrong
+
+
+def _check_final(scene: Scene, account: str, day: int, level: str) -> list[Violation]:
+    """Every known entity exact, and the rest exactly what the unknown ones had."""
+    wrong, unknown = [], []
+    for key in scene.truth.keys(account, level):
+        truth = scene.truth.numbers(key, day, scene.tick.ended)
+        if key not in scene.now.entities:
+            unknown.append(total_of(truth))
+        elif scene.stored(key, day) != truth:
+            stored = _text(scene.stored(key, day))
+            wrong.append(
+                scene.wrong("O6", f"sealed day {day} of {key}: {stored}, truth {_text(truth)}")
+            )
+    row = scene.now.days[(account, day, level)]
+    if not wrong and row.total is not None and row.stored is not None:
+        rest = tuple(int(a) - int(b) for a, b in zip(row.total, row.stored, strict=True))
+        if rest != add_totals(unknown):
+            wrong.append(scene.wrong("O10", f"sealed day {day} {level}: rest {rest}"))
+    return wrong
+
+
+def check_days(scene: Scene) -> list[Violation]:
+    """O7: totals were told, sums are the sums, a rest on a reconciled day has a reason."""
+    wrong = []
+    for key in scene.now.days_before:
+        row = scene.now.days[key]
+        if row.total is not None and not _total_was_told(scene, key[0], key[1], row.total):
+            before = scene.now.days_before[key]
+            if before is None or before.total != row.total:
+                wrong.append(scene.wrong("O7", f"{key}: nobody told the total {row.total}"))
+        if row.state == "open" or row.total is None or row.stored is None:
+            continue
+        if row.stored != _sum_of_rows(scene, *key):
+            wrong.append(scene.wrong("O7", f"{key}: the stored sum is not the sum"))
+        if row.total != row.stored and row.residual_class in {None, "moving", "unexplained"}:
+            wrong.append(scene.wrong("O7", f"{key}: a rest without a reason: {row}"))
+    return wrong
+
+
+def _total_was_told(scene: Scene, account: str, day: int, total: Numbers) -> bool:
+    return any(
+        scene.truth.account_total(account, day, at) == total
+        for _, at in reversed(scene.tick.numbers_seen)
+    )
+
+
+def _sum_of_rows(scene: Scene, account: str, day: int, level: str) -> Numbers:
+    keys = (key for key in scene.now.entities if key[0] == account and key[1] == level)
+    rows = (scene.now.cells.get((*key, day)) for key in keys)
+    return add_totals(total_of(row.numbers) for row in rows if row is not None)
+
+
+def check_secrets(scene: Scene) -> list[Violation]:
+    """O8: no token in a log line, an error or a stored text."""
+    texts = [scene.tick.log_text]
+    texts += [account.texts for account in scene.now.accounts.values()]
+    texts += [scene.now.changes[id_].error for id_ in scene.now.changes_before]
+    everything = "\n".join(texts)
+    return [scene.wrong("O8", "a token was written") for s in scene.secrets if s in everything]
+
+
+def check_completeness(scene: Scene) -> list[Violation]:
+    """O12: a whole sync that met no fault leaves every status as it is."""
+    if scene.tick.faults:
+        return []
+    wrong = []
+    for account in sorted(scene.tick.synced):
+        for level in LEVELS:
+            for key in scene.truth.keys(account, level):
+                wrong += _check_current(scene, key)
+    return wrong
+
+
+def _check_current(scene: Scene, key: EntityKey) -> list[Violation]:
+    row, entity = scene.now.entities.get(key), scene.truth.find(key)
+    if row is None:
+        # Created meanwhile, or gone before anyone looked: declared as never observable.
+        status = scene.truth.status(key, scene.tick.started)
+        listed = status is not None and "DELETED" not in status
+        return [scene.wrong("O12", f"{key} exists and was not seen")] if listed else []
+    # Known from numbers only, and never listed: the next sync asks for it by id.
+    # Nobody lists what is under a deleted parent: its own switch can be flipped unseen there.
+    if row.is_stub and entity and "DELETED" in _words(entity):
+        return []
+    gone = row.status[1] == "DELETED" and entity is not None and entity.now.effective == "DELETED"
+    if not gone and not _was_true(scene, key, row.status):
+        truth = scene.truth.status(key, scene.tick.ended)
+        return [scene.wrong("O12", f"{key} is stored as {row.status}, truth {truth}")]
+    return []
+
+
+def check_duplicates(scene: Scene) -> list[Violation]:
+    """O13: a step is logged once; nobody is stored under two keys."""
+    seen: set[tuple[object, ...]] = set()
+    wrong = []
+    for id_, before in scene.now.changes_before.items():
+        change = scene.now.changes[id_]
+        if before is not None:
+            continue
+        step = (change.key, change.old, change.new, change.source, change.occurred)
+        if step in seen:
+            wrong.append(scene.wrong("O13", f"logged twice: {step}"))
+        seen.add(step)
+    return wrong
+
+
+def check_work(scene: Scene) -> list[Violation]:
+    """O14: a tick on a small account stays small, whatever fails."""
+    wrong = []
+    if scene.tick.requests > REQUESTS_MAX:
+        wrong.append(scene.wrong("O14", f"{scene.tick.requests} requests"))
+    if scene.tick.statements > STATEMENTS_MAX:
+        wrong.append(scene.wrong("O14", f"{scene.tick.statements} statements"))
+    return wrong
+
+
+def _entity(cell: CellKey) -> EntityKey:
+    return cell[:3]
+
+
+def _text(numbers: Iterable[object]) -> str:
+    return "/".join(str(number) for number in numbers)

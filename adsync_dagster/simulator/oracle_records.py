@@ -1,0 +1,164 @@
+"""What the judge knows of a run: ticks, rows as the warehouse holds them, and what is wrong.
+
+Days are ordinals of account-local days, instants are stamps (microseconds since 1970), money
+is in millionths of the currency's major unit: as in the ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple, Protocol
+
+
+class Reader(Protocol):
+    """A connection, as far as the judge needs one."""
+
+    def execute(self, query: Any, params: Any = None) -> Any: ...
+
+
+#: (account, level, platform id)
+EntityKey = tuple[str, str, str]
+#: (account, level, platform id, day)
+CellKey = tuple[str, str, str, int]
+#: (account, day, level)
+DayKey = tuple[str, int, str]
+#: impressions, clicks, link clicks, spend, reach, conversions, conversion value
+Numbers = tuple[int | Decimal, ...]
+#: (own status, effective status)
+Status = tuple[str | None, str | None]
+
+NO_NUMBERS: Numbers = (0,) * 7
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that may never be. `check` is the number of the rule, O1 to O14."""
+
+    check: str
+    message: str
+    tick: int
+
+    def __str__(self) -> str:
+        return f"{self.check} at tick {self.tick}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One run of a service, as seen from outside."""
+
+    number: int
+    #: What ran: sync, final_syncs, settle, safety_net.
+    name: str
+    started: int
+    ended: int
+    #: (when the platform answered, the instant whose truth it told) for numbers and for entities.
+    numbers_seen: Sequence[tuple[int, int]]
+    entities_seen: Sequence[tuple[int, int]]
+    requests: int = 0
+    statements: int = 0
+    #: Names of the faults that struck.
+    faults: frozenset[str] = frozenset()
+    #: Values that faults put in the place of statuses.
+    planted: frozenset[str] = frozenset()
+    #: Accounts that a whole sync reported success for.
+    synced: frozenset[str] = frozenset()
+    #: Everything logged meanwhile.
+    log_text: str = ""
+
+
+class AccountRow(NamedTuple):
+    """What the warehouse says of an account."""
+
+    account: str
+    timezone: str
+    history_start: int | None
+    first_synced: bool
+    blocked_reason: str | None
+    texts: str
+
+
+class EntityRow(NamedTuple):
+    """What the warehouse says of an entity."""
+
+    status: Status
+    is_stub: bool
+    parent_id: str | None
+    campaign_id: str | None
+    unreachable: bool
+
+
+class CellRow(NamedTuple):
+    """Stored numbers of one entity and day."""
+
+    numbers: Numbers
+    read_started: int | None
+
+
+class ChangeRow(NamedTuple):
+    """A row of the change log."""
+
+    key: EntityKey
+    id: str
+    old_status: str | None
+    new_status: str | None
+    #: False: owed, True: done, None: needs none.
+    completed: bool | None
+    attempts: int
+    blocked_reason: str | None
+    source: str
+    created: int
+    old: Status
+    new: Status
+    occurred: int | None
+    error: str
+    sequence: int
+
+
+class DayRow(NamedTuple):
+    """What the warehouse says of an account day at one level."""
+
+    state: str
+    read_started: int | None
+    residual_class: str | None
+    #: impressions, clicks, spend, conversions, conversion value; None when never recorded.
+    total: Numbers | None
+    stored: Numbers | None
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """The warehouse after a tick, and what the tick changed: values before it, by key."""
+
+    accounts: dict[str, AccountRow] = field(default_factory=dict)
+    entities: dict[EntityKey, EntityRow] = field(default_factory=dict)
+    cells: dict[CellKey, CellRow] = field(default_factory=dict)
+    changes: dict[str, ChangeRow] = field(default_factory=dict)
+    days: dict[DayKey, DayRow] = field(default_factory=dict)
+    counts: tuple[int, ...] = (0, 0, 0, 0)
+    accounts_before: Mapping[str, AccountRow] = field(default_factory=dict)
+    entities_before: dict[EntityKey, EntityRow | None] = field(default_factory=dict)
+    cells_before: dict[CellKey, CellRow | None] = field(default_factory=dict)
+    changes_before: dict[str, ChangeRow | None] = field(default_factory=dict)
+    days_before: dict[DayKey, DayRow | None] = field(default_factory=dict)
+    counts_before: tuple[int, ...] = (0, 0, 0, 0)
+
+
+VERDICTS = ("stable", "lost", "stale", "invented", "never_observable")
+
+
+@dataclass(slots=True)
+class Judgement:
+    """How a whole run ended, by entity-day. `observed` False: it proved nothing."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VERDICTS, 0))
+    violations: list[Violation] = field(default_factory=list)
+    observed: bool = False
+
+    @property
+    def word(self) -> str:
+        """pass, fail, or unknown when nothing was there to be lost."""
+        if self.violations:
+            return "fail"
+        return "pass" if self.observed else "unknown"
