@@ -44,6 +44,14 @@ ON CONFLICT (ad_account_id, date, level) DO UPDATE
                               (excluded.total_impressions, excluded.total_clicks, excluded.total_spend,
                                excluded.total_conversions, excluded.total_conversion_value)
                              THEN d.residual_class END,
+       -- Rows that added up to another total do not add up to this one.
+       state = CASE WHEN d.state = 'reconciled'
+                     AND (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions,
+                          d.total_conversion_value)
+                         IS DISTINCT FROM
+                         (excluded.total_impressions, excluded.total_clicks, excluded.total_spend,
+                          excluded.total_conversions, excluded.total_conversion_value)
+                    THEN 'open' ELSE d.state END,
        updated_at = adsync_now()
 
 -- reconcile_days --
