@@ -24,6 +24,7 @@ from adsync_dagster.settings import Settings
 from adsync_dagster.simulator.server import serve
 from adsync_dagster.simulator.world import World
 from adsync_dagster.sync.account_sync import sync_account
+from adsync_dagster.sync.connecting import connect_account
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.sync.final_sync import process_all_pending_final_syncs
 from adsync_dagster.sync.reports import (
@@ -35,7 +36,6 @@ from adsync_dagster.sync.reports import (
 )
 from adsync_dagster.sync.safety_net import run_safety_net
 from adsync_dagster.sync.settling import settle_account
-from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.database import Database
 from adsync_dagster.warehouse.tokens import TokenVault
 
@@ -113,15 +113,9 @@ class Harness:
             timezone=timezone,
             status="1",
         )
-        with self.environment.database.connection() as connection:
-            account = accounts.add_account(connection, Platform.FACEBOOK, info)
-            self.environment.vault.store(
-                connection,
-                Platform.FACEBOOK,
-                account_id,
-                Credential({"access_token": TOKEN}),
-            )
-        return account
+        return connect_account(
+            self.environment, Platform.FACEBOOK, info, Credential({"access_token": TOKEN})
+        )
 
     @property
     def account_id(self) -> str:

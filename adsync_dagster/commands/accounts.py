@@ -269,13 +269,9 @@ def _verified(
 def _store(
     environment: Environment, platform: Platform, info: AccountInfo, credential: Credential
 ) -> str:
-    from adsync_dagster.warehouse import accounts
+    from adsync_dagster.sync.connecting import connect_account
 
-    with environment.database.connection() as connection, connection.transaction():
-        account = accounts.add_account(connection, platform, info)
-        environment.vault.store(connection, platform, info.platform_account_id, credential)
-        accounts.clear_blocked(connection, account)
-    return account.key
+    return connect_account(environment, platform, info, credential).key
 
 
 def _add_partitions(settings: Settings, keys: Sequence[str]) -> None:

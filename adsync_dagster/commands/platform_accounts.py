@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adsync_dagster.clock import Clock
-from adsync_dagster.errors import IncompleteRead, PlatformBusy, Unreachable
+from adsync_dagster.errors import PlatformBusy, Unreachable
 from adsync_dagster.records import AccountInfo
+from adsync_dagster.sync.connecting import describe_account
 from adsync_dagster.transport import PlatformClient, TransportLimits
 
 #: A person is watching: few tries, and an end within a minute.
@@ -27,11 +28,7 @@ def read_account(client: PlatformClient, account_id: str, clock: Clock) -> Accou
     not answer.
     """
     with _answering():
-        rows, _ = client.rows(client.adapter.read_account(account_id, clock.now()))
-    found = [row for row in rows if isinstance(row, AccountInfo)]
-    if len(found) != 1:
-        raise IncompleteRead(f"the platform described {len(found)} accounts instead of one")
-    return found[0]
+        return describe_account(client, account_id, clock)
 
 
 def read_accounts(client: PlatformClient, clock: Clock) -> list[AccountInfo]:

@@ -22,15 +22,15 @@ from pathlib import Path
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from adsync_dagster.clock import FileClock
-from adsync_dagster.errors import Defect, UsageError
+from adsync_dagster.errors import UsageError
 from adsync_dagster.packaged import packaged_file
 from adsync_dagster.platforms.protocol import Credential
-from adsync_dagster.records import Account, AccountInfo, Platform
+from adsync_dagster.records import Account, Platform
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulator.server import RunningSimulator, serve
 from adsync_dagster.simulator.world import World
+from adsync_dagster.sync.connecting import connect_account, describe_account
 from adsync_dagster.sync.environment import Environment
-from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.embedded import dagster_url, ensure_started, stop
 from adsync_dagster.warehouse.migrations import migrate
 
@@ -57,23 +57,13 @@ class Stage:
 
     def connect_account(self, account_id: str) -> Account:
         """Connect an account of the simulator, as `adsync accounts add` does."""
-        client = self.environment.client_with(
-            Platform.FACEBOOK, Credential({"access_token": TOKEN}), budget_key=account_id
-        )
-        records, _ = client.rows(client.adapter.read_account(account_id, self.clock.now()))
-        client.close()
-        info = records[0]
-        if not isinstance(info, AccountInfo):
-            raise Defect("the simulator did not describe the account")
-        with self.environment.database.connection() as connection:
-            account = accounts.add_account(connection, Platform.FACEBOOK, info)
-            self.environment.vault.store(
-                connection,
-                Platform.FACEBOOK,
-                account_id,
-                Credential({"access_token": TOKEN}),
-            )
-        return account
+        credential = Credential({"access_token": TOKEN})
+        client = self.environment.client_with(Platform.FACEBOOK, credential, budget_key=account_id)
+        try:
+            info = describe_account(client, account_id, self.clock)
+        finally:
+            client.close()
+        return connect_account(self.environment, Platform.FACEBOOK, info, credential)
 
 
 @contextmanager

@@ -12,8 +12,10 @@ import logging
 from dataclasses import replace
 
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
-from adsync_dagster.records import AccountInfo, DateRange, Level
+from adsync_dagster.records import DateRange, Level
 from adsync_dagster.settlement import history_start
+from adsync_dagster.sync.change_history import read_change_history
+from adsync_dagster.sync.connecting import describe_account
 from adsync_dagster.sync.entities import sync_entities
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
 from adsync_dagster.sync.final_sync import block_account_changes, run_pending
@@ -105,6 +107,8 @@ class _AccountSync:
         for step, level, words in _ENTITY_STEPS:
             if step in self.steps:
                 self._run_step(step, level, words)
+        if self.steps >= ENTITY_STEPS:
+            self._read_change_history()
         if Step.FINAL_SYNCS in self.steps and self.steps & ENTITY_STEPS:
             run_pending(context, self.final_syncs)
         if Step.METRICS in self.steps:
@@ -114,14 +118,7 @@ class _AccountSync:
     def _refresh_account(self) -> None:
         """Name, currency, time zone and standing of the account, before anything is dated."""
         context = self.context
-        records, _ = context.client.rows(
-            context.client.adapter.read_account(
-                context.account.platform_account_id, context.clock.now()
-            )
-        )
-        info = next((record for record in records if isinstance(record, AccountInfo)), None)
-        if info is None:
-            raise IncompleteRead(f"the platform did not describe {context.account.key}")
+        info = describe_account(context.client, context.account.platform_account_id, context.clock)
         with context.session.transaction() as connection:
             account = accounts.update_account_info(connection, context.account, info)
             if account.history_start is None:
@@ -145,6 +142,13 @@ class _AccountSync:
             context.log.info(
                 "[sync] Step %s: %s", words.split(":", maxsplit=1)[0], _words(outcome.counts)
             )
+
+    def _read_change_history(self) -> None:
+        """What no list shows: entities that came and went, switches that came back."""
+        outcome = read_change_history(self.context)
+        ads = self.report.steps.setdefault(Step.ADS, StepReport())
+        ads.counts |= outcome.counts
+        ads.note = ads.note or outcome.note
 
     def _run_metrics(self) -> None:
         context = self.context
