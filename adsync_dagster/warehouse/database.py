@@ -30,6 +30,7 @@ from adsync_dagster.warehouse.queries import queries
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 CONNECT_SECONDS_MAX = 10
+SERVER_VERSION_MIN = 150_000
 POOL_CONNECTIONS_MAX = 64
 
 
@@ -82,9 +83,10 @@ def _spelled(url: URL) -> str:
 class AccountSession:
     """One connection that holds one account's lock, and on which all its writes happen."""
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: Connection, clock: Clock, account_id: UUID) -> None:
         self._connection = connection
         self._clock = clock
+        self._account_id = account_id
 
     @property
     def connection(self) -> Connection:
@@ -94,13 +96,27 @@ class AccountSession:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction: committed at the end of the block, rolled back when it raises."""
+        """One transaction: committed at the end of the block, rolled back when it raises.
+
+        UsageError when the server's session is not the one that took the account's lock.
+        """
         with translated():
             _pass_time_on(self._connection, self._clock)
             with self._connection.transaction():
+                self._require_lock()
                 yield self._connection
                 crash_point("before_commit")
             crash_point("after_commit")
+
+    def _require_lock(self) -> None:
+        row = self._connection.execute(
+            queries["holds_account_lock"], {"ad_account_id": self._account_id}
+        ).fetchone()
+        if row is None or not row[0]:
+            raise UsageError(
+                "this connection does not hold the account's lock; if ADSYNC_DATABASE_URL leads to"
+                " a pooler in transaction mode, use its session mode or the server's own port"
+            )
 
 
 class Database:
@@ -154,7 +170,7 @@ class Database:
             with translated():
                 _lock_account(connection, account_id, wait_seconds)
                 connection.execute(queries["prepare_account_session"])
-                yield AccountSession(connection, self._clock)
+                yield AccountSession(connection, self._clock, account_id)
         finally:
             connection.close()
 
@@ -179,7 +195,12 @@ class Database:
 
 
 def _prepare(connection: psycopg.Connection[Any], _record: object) -> None:
-    """Set a new connection up, once."""
+    """Set a new connection up, once; UsageError when the server is too old."""
+    if connection.info.server_version < SERVER_VERSION_MIN:
+        raise UsageError(
+            f"the database is PostgreSQL {connection.info.server_version // 10_000};"
+            " adsync needs PostgreSQL 15 or later"
+        )
     connection.autocommit = True
     connection.execute(queries["prepare_session"])
 

@@ -236,8 +236,12 @@ BEGIN
     partition_name := 'ad_metrics_' || to_char(month_start, 'YYYY_MM');
     IF to_regclass(partition_name) IS NULL THEN
       PERFORM pg_advisory_xact_lock(hashtextextended('adsync:metric_partitions', 0));
-      -- Whoever held the lock before may have made it meanwhile.
-      IF to_regclass(partition_name) IS NULL THEN
+      -- Whoever held the lock before may have made it meanwhile. Asked of the table, not of
+      -- to_regclass: its cached "no" outlives the wait for an advisory lock.
+      IF NOT EXISTS (
+        SELECT FROM pg_class c JOIN pg_class m ON m.relnamespace = c.relnamespace
+        WHERE m.oid = 'ad_metrics'::regclass AND c.relname = partition_name)
+      THEN
         EXECUTE format('CREATE TABLE %I (LIKE ad_metrics INCLUDING ALL)', partition_name);
         EXECUTE format('ALTER TABLE %I SET (fillfactor = 90)', partition_name);
         EXECUTE format('ALTER TABLE ad_metrics ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',

@@ -29,6 +29,15 @@ SELECT pg_try_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_i
 -- Waits for the account's session lock, at most lock_timeout.
 SELECT pg_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
 
+-- holds_account_lock --
+-- Whether this very session of the server holds the account's lock. A pooler that hands out
+-- another session per transaction is found out here, before anything is written.
+SELECT EXISTS (
+  SELECT FROM pg_locks
+   WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted AND objsubid = 1
+     AND (classid::bigint << 32 | objid::bigint)
+         = hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
+
 -- set_lock_timeout --
 -- Bounds the wait for the account's lock.
 SELECT set_config('lock_timeout', %(milliseconds)s, false)

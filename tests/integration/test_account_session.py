@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from warehouse_support import AD, merge, one
 
 from adsync_dagster.clock import SystemClock, VirtualClock
-from adsync_dagster.errors import AccountBusy, Defect, Retryable
+from adsync_dagster.errors import AccountBusy, Defect, Retryable, UsageError
 from adsync_dagster.records import Account
-from adsync_dagster.warehouse.database import AccountSession, Connection, Database
+from adsync_dagster.warehouse.database import AccountSession, Connection, Database, _prepare
+
+T0 = datetime(2026, 3, 10, tzinfo=UTC)
 
 
 def test_sessions_of_one_account_take_turns(database: Database, account: Account) -> None:
@@ -79,6 +82,27 @@ def test_a_terminated_backend_frees_the_account(
             assert merge(session, account, [AD], datetime.now(tz=UTC)).inserted == 1
         with pytest.raises((Retryable, psycopg.OperationalError)), lost.transaction() as broken:
             broken.execute("SELECT 1")
+
+
+def test_a_session_without_its_lock_writes_nothing(
+    session: AccountSession, account: Account
+) -> None:
+    """When the server's session is not the lock's (a transaction pooler), nothing is written."""
+    merge(session, account, [AD], T0)
+    session.connection.execute("SELECT pg_advisory_unlock_all()")
+
+    with pytest.raises(UsageError, match="session mode"):
+        merge(session, account, [replace(AD, name="changed")], T0)
+
+    assert one(session.connection, "SELECT name FROM ads") == "Ad"
+
+
+def test_an_old_server_is_refused() -> None:
+    """PostgreSQL 14 is refused with the version that is needed."""
+    old = SimpleNamespace(info=SimpleNamespace(server_version=140_011))
+
+    with pytest.raises(UsageError, match="PostgreSQL 14; adsync needs PostgreSQL 15"):
+        _prepare(old, None)
 
 
 def test_a_session_leaves_nothing_behind_in_the_pool(database: Database, account: Account) -> None:

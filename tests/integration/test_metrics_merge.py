@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from warehouse_support import AD, merge_numbers, numbers, one
 from adsync_dagster.errors import Defect, IncompleteRead
 from adsync_dagster.records import Account, DateRange, Level
 from adsync_dagster.warehouse import account_days, metrics
-from adsync_dagster.warehouse.database import AccountSession, Connection
+from adsync_dagster.warehouse.database import AccountSession, Connection, Database
 from adsync_dagster.warehouse.entities import MergeCounts
 from adsync_dagster.warehouse.staging import MetricsStage
 
@@ -178,10 +179,38 @@ def test_months_appear_by_themselves(session: AccountSession, account: Account) 
     assert one(session.connection, key + " AND indisprimary") == 1
 
 
+def test_accounts_that_need_the_same_new_month_at_once_all_get_it(
+    database: Database, account: Account, new_account: Account
+) -> None:
+    """Two first syncs that both find a month missing make it once, and neither fails."""
+    errors: list[Exception] = []
+    ready = threading.Barrier(2)
+
+    def work(owner: Account) -> None:
+        try:
+            with database.account_session(owner.id, wait_seconds=0) as session:
+                ready.wait()
+                for year in range(2010, 2018):
+                    rows = [numbers(day=f"{year}-05-05")]
+                    assert merge_numbers(session, owner, rows, T0) == MergeCounts(1, 0, 0)
+        except Exception as error:  # noqa: BLE001 - shown by the assertion
+            errors.append(error)
+
+    workers = [threading.Thread(target=work, args=(owner,)) for owner in (account, new_account)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+
+    assert errors == []
+    with database.connection() as connection:
+        assert one(connection, "SELECT count(*) FROM ad_metrics") == 16
+
+
 def test_an_implausible_range_makes_no_partitions(connection: Connection) -> None:
     """A date that a wrong parse made, such as year 9999, fails instead of making partitions."""
     with pytest.raises(RaiseException, match="not plausible"):
-        metrics.ensure_partitions(connection, date(2020, 1, 1), date(9999, 1, 1))
+        metrics.ensure_partitions(connection, date(9999, 1, 1), date(9999, 1, 1))
 
 
 @pytest.mark.parametrize(

@@ -304,6 +304,9 @@ def test_hints_add_what_no_read_saw_and_nothing_twice(
         ("PAUSED", "ACTIVE", None, "change_history"),
     ]
 
+    unknown = replace(_hint("X", started - timedelta(minutes=30)), old_status=None, new_status=None)
+    assert changes.log_hints(session.connection, account, [unknown, unknown], gap) == 1
+
     merge(session, account, [paused_(AD)], started)
     seen = _hint("PAUSED", started - timedelta(minutes=5))
     stranger = replace(seen, platform_id="nobody")
