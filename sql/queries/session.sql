@@ -29,6 +29,11 @@ SELECT pg_try_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_i
 -- Waits for the account's session lock, at most lock_timeout.
 SELECT pg_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
 
+-- unlock_account --
+-- Frees the account's session lock at once. Closing the connection frees it too, but only when
+-- the server has noticed, and whoever comes next would find the account busy until then.
+SELECT pg_advisory_unlock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
+
 -- holds_account_lock --
 -- Whether this very session of the server holds the account's lock. A pooler that hands out
 -- another session per transaction is found out here, before anything is written.
