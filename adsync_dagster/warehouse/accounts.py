@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -13,24 +12,6 @@ from adsync_dagster.records import Account, AccountInfo, Platform
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import queries
 from adsync_dagster.warehouse.text import short_text, storable_text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountState:
-    """How an account's syncs went. Instants are UTC; None means it never happened."""
-
-    id: UUID
-    key: str
-    name: str
-    is_active: bool
-    history_start: date | None
-    first_synced_at: datetime | None
-    last_synced_at: datetime | None
-    last_sync_attempted_at: datetime | None
-    last_sync_error: str | None
-    blocked_reason: str | None
-    blocked_detail: str | None
-    blocked_at: datetime | None
 
 
 def list_accounts(connection: Connection, *, also_inactive: bool = False) -> list[Account]:
@@ -126,30 +107,6 @@ def clear_blocked(connection: Connection, account: Account) -> None:
 def deactivate(connection: Connection, account: Account) -> None:
     """Stop syncing the account. Nothing of it is deleted."""
     connection.execute(queries["deactivate_account"], {"id": account.id})
-
-
-def account_states(connection: Connection) -> list[AccountState]:
-    """How the syncs of every account went, inactive ones included."""
-    states = []
-    for row in connection.execute(queries["account_states"]).fetchall():
-        id_, platform, platform_account_id, name, *rest = row
-        states.append(
-            AccountState(
-                id=id_,
-                key=f"{platform}:{platform_account_id}",
-                name=name or "",
-                is_active=rest[0],
-                history_start=rest[1],
-                first_synced_at=rest[2],
-                last_synced_at=rest[3],
-                last_sync_attempted_at=rest[4],
-                last_sync_error=rest[5],
-                blocked_reason=rest[6],
-                blocked_detail=rest[7],
-                blocked_at=rest[8],
-            )
-        )
-    return states
 
 
 def _info_values(info: AccountInfo) -> dict[str, Any]:

@@ -47,21 +47,6 @@ class PendingSummary(NamedTuple):
     max_attempts: int
 
 
-class OverdueChange(NamedTuple):
-    """A change that has been pending for too long, and why."""
-
-    account_key: str
-    log_id: UUID
-    entity_type: str
-    platform_entity_id: str
-    old_status: str | None
-    new_status: str | None
-    created_at: datetime
-    attempts: int
-    blocked_reason: str | None
-    error: str | None
-
-
 def get_entities_needing_final_sync(
     connection: Connection, account_id: UUID, entity_type: Level | str | None = None
 ) -> list[PendingChange]:
@@ -163,14 +148,6 @@ def pending_summary(connection: Connection, *, also_inactive: bool = False) -> l
     """What each account owes; accounts that owe nothing are not listed."""
     rows = connection.execute(queries["pending_summary"], {"also_inactive": also_inactive})
     return [PendingSummary(*row) for row in rows.fetchall()]
-
-
-def overdue(connection: Connection, older_than: timedelta, limit: int = 100) -> list[OverdueChange]:
-    """Changes pending for longer than that, oldest first, with what stands in their way."""
-    rows = connection.execute(
-        queries["overdue_changes"], {"older_than": older_than, "limit": limit}
-    ).fetchall()
-    return [OverdueChange(*row) for row in rows]
 
 
 def log_hints(

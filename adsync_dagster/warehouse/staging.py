@@ -1,8 +1,7 @@
 """Stages: temporary tables that take a read page by page, outside any transaction.
 
-A page goes over by COPY, the fastest way in (docs/decisions has the numbers), and nothing is
-judged here: merging dedupes, compares and guards. A stage belongs to its connection and is
-emptied when it is opened.
+A page goes over by COPY, the fastest way in, and nothing is judged here: merging dedupes,
+compares and guards. A stage belongs to its connection and is emptied when it is opened.
 """
 
 from __future__ import annotations

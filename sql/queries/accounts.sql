@@ -71,10 +71,3 @@ UPDATE ad_accounts SET blocked_reason = NULL, blocked_detail = NULL, blocked_at 
 -- deactivate_account --
 -- Stops syncing the account; everything stored of it stays.
 UPDATE ad_accounts SET is_active = false, updated_at = adsync_now() WHERE id = %(id)s
-
--- account_states --
--- How each account's syncs went, for status pages and checks.
-SELECT id, platform, platform_account_id, name, is_active, history_start, first_synced_at, last_synced_at,
-       last_sync_attempted_at, last_sync_error, blocked_reason, blocked_detail, blocked_at
-  FROM ad_accounts
- ORDER BY platform, platform_account_id

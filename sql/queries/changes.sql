@@ -90,16 +90,6 @@ SELECT a.platform || ':' || a.platform_account_id, count(*),
  GROUP BY a.id
  ORDER BY min(l.change_seq)
 
--- overdue_changes --
--- Pending changes older than a bound, with what stands in their way, oldest first.
-SELECT a.platform || ':' || a.platform_account_id, l.id, l.entity_type, l.platform_entity_id, l.old_status, l.new_status,
-       l.created_at, l.attempts, l.blocked_reason, l.final_sync_error
-  FROM ad_status_change_log l
-  JOIN ad_accounts a ON a.id = l.ad_account_id
- WHERE NOT final_sync_completed AND l.created_at <= adsync_now() - %(older_than)s::interval
- ORDER BY l.change_seq
- LIMIT %(limit)s
-
 -- log_hint --
 -- A change that the platform's own history tells of and no read saw: a state passed through
 -- between two reads. Logged once; it owes nothing by itself unless it ends in a stop.

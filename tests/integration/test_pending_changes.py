@@ -260,20 +260,6 @@ def test_a_change_that_needs_no_final_sync_cannot_be_marked(
         changes.mark_final_sync_completed(session.connection, uuid4())
 
 
-def test_overdue_changes_tell_what_stands_in_the_way(
-    session: AccountSession, account: Account, clock: VirtualClock
-) -> None:
-    """A change pending longer than the bound is listed with its error."""
-    pause(session, account, "a1")
-    token, log_ids = claim(session, account)
-    changes.record_failure(session.connection, log_ids, token, "busy")
-    assert changes.overdue(session.connection, timedelta(hours=1)) == []
-
-    clock.instant += timedelta(hours=2)
-    (found,) = changes.overdue(session.connection, timedelta(hours=1))
-    assert (found.account_key, found.platform_entity_id, found.error) == (account.key, "a1", "busy")
-
-
 def _hint(new_status: str, at: datetime, old_status: str | None = "ACTIVE") -> ChangeHint:
     return ChangeHint(
         level=Level.AD,

@@ -75,7 +75,6 @@ def values(account_id: UUID) -> dict[str, Any]:
         "retry_after_seconds": 0.0,
         "also_inactive": False,
         "entity_type": None,
-        "older_than": timedelta(hours=1),
     }
 
 
@@ -85,7 +84,6 @@ PAGES_MAX = {
     "get_entities_needing_final_sync": 700,
     "pending_summary": 700,
     "count_pending": 700,
-    "overdue_changes": 700,
     "complete_changes": 100,
     "record_failure": 100,
     "release_changes": 100,
