@@ -75,7 +75,7 @@ def write_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, heading in enumerate(headings):
-        table.add_column(heading, no_wrap=index == 0)
+        table.add_column(heading, no_wrap=index == 0 or heading.startswith("last"))
     for row in cells:
         table.add_row(*map(escape, row))
     console.print(table)
