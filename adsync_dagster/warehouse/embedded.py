@@ -238,10 +238,11 @@ def _prepare_for(user: str, home: Path, binaries: Path) -> None:
 
 
 def _forget_dead_server(data: Path) -> None:
-    """Remove the pid file of a server that is gone.
+    """Remove the lock files of a server that is gone: its data folder's and its socket's.
 
-    After a container restarts, another process often has the dead server's number, and
-    Postgres then takes it for itself and refuses to start.
+    After a container restarts, another process often has the dead server's number, and a
+    killed server stays a zombie where nobody reaps it. Postgres takes either for itself and
+    refuses to start.
     """
     file = data / "postmaster.pid"
     try:
@@ -249,12 +250,14 @@ def _forget_dead_server(data: Path) -> None:
     except (FileNotFoundError, IndexError):
         return
     listing = subprocess.run(  # noqa: S603
-        ["ps", "-o", "comm=", "-p", pid],  # noqa: S607
+        ["ps", "-o", "stat=,comm=", "-p", pid],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,
     )
-    if "postgres" not in listing.stdout:
+    if "postgres" not in listing.stdout or listing.stdout.lstrip().startswith("Z"):
+        if directory := _socket_directory(data):
+            (Path(directory) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
         file.unlink(missing_ok=True)
 
 
