@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from adsync_dagster.simulator.oracle_queries import oracle_queries
 from adsync_dagster.warehouse import embedded
 from adsync_dagster.warehouse.database import with_driver
 from adsync_dagster.warehouse.migrations import migrate
+
+#: Binary rows by table.
+Saved = dict[str, bytes]
 
 
 class Arena:
@@ -30,6 +34,28 @@ class Arena:
     def reset(self) -> None:
         """Empty every table. The guards against that are off for this session only."""
         self.connection.execute(oracle_queries["reset"].encode())
+
+    def save(self) -> Saved:
+        """Every row there is, to be put back any number of times."""
+        saved: Saved = {}
+        for table, columns in self._tables():
+            with self.connection.cursor().copy(_statement("save_table", table, columns)) as copy:
+                saved[table] = b"".join(bytes(piece) for piece in copy)
+        return saved
+
+    def restore(self, saved: Saved) -> None:
+        """Empty the database and put the saved rows back, as they were."""
+        self.reset()
+        self.connection.execute(oracle_queries["guards_off"].encode())
+        columns = dict(self._tables())
+        for table in sorted(saved, key=lambda name: name != "ad_accounts"):
+            statement = _statement("restore_table", table, columns[table])
+            with self.connection.cursor().copy(statement) as copy:
+                copy.write(saved[table])
+        self.connection.execute(oracle_queries["guards_on"].encode())
+
+    def _tables(self) -> list[tuple[str, list[str]]]:
+        return self.connection.execute(oracle_queries["stored_columns"].encode()).fetchall()
 
     def close(self) -> None:
         """Close the judge's connection."""
@@ -53,9 +79,15 @@ def prepared_arena(server_url: str) -> Arena:
         for statement in oracle_queries["fast_and_unsafe"].split(";"):
             if statement.strip():
                 connection.execute(statement.encode())
-        connection.execute(
-            psycopg.sql.SQL(oracle_queries["create_arena"]).format(psycopg.sql.Identifier(name))
-        )
+        create: Any = oracle_queries["create_arena"]
+        connection.execute(sql.SQL(create).format(sql.Identifier(name)))
     url = with_driver(server_url, "", name)
     migrate(url)
     return Arena(url)
+
+
+def _statement(name: str, table: str, columns: list[str]) -> sql.Composed:
+    text: Any = oracle_queries[name]
+    return sql.SQL(text).format(
+        table=sql.Identifier(table), columns=sql.SQL(", ").join(map(sql.Identifier, columns))
+    )

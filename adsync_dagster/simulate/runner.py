@@ -8,7 +8,7 @@ window; now everything must come to rest, exact and complete.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,9 @@ from adsync_dagster.simulator.oracle_records import Judgement, Tick
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.world import World
 from adsync_dagster.sync.account_sync import sync_account
+from adsync_dagster.sync.environment import Environment
 from adsync_dagster.sync.final_sync import process_all_pending_final_syncs
+from adsync_dagster.sync.reports import ENTITY_STEPS, Step
 from adsync_dagster.sync.safety_net import run_safety_net
 from adsync_dagster.sync.settling import settle_account
 
@@ -226,10 +228,8 @@ class Runner:
                 if name == "sync":
                     if sync_account(environment, key).ok:
                         synced.add(key.partition(":")[2])
-                elif name == "settle":
-                    settle_account(environment, key)
                 else:
-                    process_all_pending_final_syncs(environment, key)
+                    _SERVICES[name](environment, key)
         except Crash:
             return frozenset()
         except Defect as error:
@@ -290,6 +290,7 @@ class Runner:
             )
         knobs.reporting_delay_seconds = config.reporting_delay_seconds
         knobs.offset_cursors = config.offset_cursors
+        knobs.activities_retention_days = config.history_kept_days
         knobs.update({"deleted_rows": config.deleted_rows})
 
     def _new_life(self) -> Engine:
@@ -322,6 +323,15 @@ class Runner:
             self._note(f"fault:{hit.name}")
         for change in self.oracle.watcher.snapshot.changes.values():
             self._note(f"change:{change.source}:{change.completed}")
+
+
+_SERVICES: dict[str, Callable[[Environment, str], object]] = {
+    "final_syncs": process_all_pending_final_syncs,
+    "settle": settle_account,
+    "step 0": lambda env, key: sync_account(env, key, frozenset({Step.FINAL_SYNCS})),
+    "entities": lambda env, key: sync_account(env, key, ENTITY_STEPS),
+    "metrics": lambda env, key: sync_account(env, key, frozenset({Step.METRICS})),
+}
 
 
 def play(scenario: Scenario, arena: Arena, *, until_tick: int | None = None) -> Outcome:

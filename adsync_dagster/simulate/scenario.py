@@ -50,6 +50,8 @@ class Config:
     reporting_delay_seconds: int = 0
     deleted_rows: str = "docs_strict"
     offset_cursors: bool = False
+    #: How long the platform's own change history goes back; 0 hides what came and went.
+    history_kept_days: int = 180
     #: Whether something still delivers when activity ends.
     keep_running: bool = False
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adsync_dagster.simulator import oracle_final, oracle_online
+from adsync_dagster.simulator import oracle_days, oracle_final, oracle_online
 from adsync_dagster.simulator.oracle_records import Judgement, Reader, Tick, Violation
 from adsync_dagster.simulator.oracle_snapshot import Watcher
 from adsync_dagster.simulator.oracle_truth import Truth
@@ -39,8 +39,8 @@ ONLINE: tuple[Check, ...] = (
     oracle_online.check_steps,
     oracle_online.check_nothing_lost,
     oracle_online.check_change_states,
-    oracle_online.check_sealed,
-    oracle_online.check_days,
+    oracle_days.check_sealed,
+    oracle_days.check_days,
     oracle_online.check_secrets,
     oracle_online.check_completeness,
     oracle_online.check_duplicates,

@@ -21,9 +21,7 @@ from adsync_dagster.simulator.oracle_records import (
 from adsync_dagster.simulator.oracle_truth import (
     LEVELS,
     Truth,
-    add_totals,
     delivers,
-    total_of,
 )
 
 #: Requests and statements of one tick on the small accounts of simulated runs.
@@ -79,7 +77,9 @@ def check_numbers(scene: Scene) -> list[Violation]:
             wrong.append(scene.wrong("O1", f"{cell} comes from a read in the future"))
         if not scene.told(key, day, numbers):
             truth = scene.truth.numbers(key, day, scene.tick.ended)
-            wrong.append(scene.wrong("O1", f"{cell} holds {_text(numbers)}, truth {_text(truth)}"))
+            wrong.append(
+                scene.wrong("O1", f"{cell} holds {words_of(numbers)}, truth {words_of(truth)}")
+            )
     return wrong
 
 
@@ -120,8 +120,8 @@ def _missing_days(scene: Scene, key: EntityKey, change: ChangeRow) -> list[Viola
             wrong.append(
                 scene.wrong(
                     "O2",
-                    f"{change.key} is done, but day {day} of {key} holds {_text(numbers)},"
-                    f" truth {_text(truth)}",
+                    f"{change.key} is done, but day {day} of {key} holds {words_of(numbers)},"
+                    f" truth {words_of(truth)}",
                 )
             )
     return wrong
@@ -264,74 +264,6 @@ def check_change_states(scene: Scene) -> list[Violation]:
     return wrong
 
 
-def check_sealed(scene: Scene) -> list[Violation]:
-    """O6: a day sealed in this tick was read after its window and holds the final truth."""
-    wrong = []
-    for key, before in scene.now.days_before.items():
-        row = scene.now.days[key]
-        if before is not None and before.state == "sealed" and row.state != "sealed":
-            wrong.append(scene.wrong("O6", f"{key} was sealed and is {row.state}"))
-        if row.state != "sealed" or (before is not None and before.state == "sealed"):
-            continue
-        account, day, level = key
-        settled = scene.truth.settled_at(account, day)
-        if row.read_started is None or row.read_started < settled:
-            wrong.append(scene.wrong("O6", f"{key} was sealed by a read that came too early"))
-        wrong += _check_final(scene, account, day, level)
-    return wrong
-
-
-def _check_final(scene: Scene, account: str, day: int, level: str) -> list[Violation]:
-    """Every known entity exact, and the rest exactly what the unknown ones had."""
-    wrong, unknown = [], []
-    for key in scene.truth.keys(account, level):
-        truth = scene.truth.numbers(key, day, scene.tick.ended)
-        if key not in scene.now.entities:
-            unknown.append(total_of(truth))
-        elif scene.stored(key, day) != truth:
-            stored = _text(scene.stored(key, day))
-            wrong.append(
-                scene.wrong("O6", f"sealed day {day} of {key}: {stored}, truth {_text(truth)}")
-            )
-    row = scene.now.days[(account, day, level)]
-    if not wrong and row.total is not None and row.stored is not None:
-        rest = tuple(int(a) - int(b) for a, b in zip(row.total, row.stored, strict=True))
-        if rest != add_totals(unknown):
-            wrong.append(scene.wrong("O10", f"sealed day {day} {level}: rest {rest}"))
-    return wrong
-
-
-def check_days(scene: Scene) -> list[Violation]:
-    """O7: totals were told, sums are the sums, a rest on a reconciled day has a reason."""
-    wrong = []
-    for key in scene.now.days_before:
-        row = scene.now.days[key]
-        if row.total is not None and not _total_was_told(scene, key[0], key[1], row.total):
-            before = scene.now.days_before[key]
-            if before is None or before.total != row.total:
-                wrong.append(scene.wrong("O7", f"{key}: nobody told the total {row.total}"))
-        if row.state == "open" or row.total is None or row.stored is None:
-            continue
-        if row.stored != _sum_of_rows(scene, *key):
-            wrong.append(scene.wrong("O7", f"{key}: the stored sum is not the sum"))
-        if row.total != row.stored and row.residual_class in {None, "moving", "unexplained"}:
-            wrong.append(scene.wrong("O7", f"{key}: a rest without a reason: {row}"))
-    return wrong
-
-
-def _total_was_told(scene: Scene, account: str, day: int, total: Numbers) -> bool:
-    return any(
-        scene.truth.account_total(account, day, at) == total
-        for _, at in reversed(scene.tick.numbers_seen)
-    )
-
-
-def _sum_of_rows(scene: Scene, account: str, day: int, level: str) -> Numbers:
-    keys = (key for key in scene.now.entities if key[0] == account and key[1] == level)
-    rows = (scene.now.cells.get((*key, day)) for key in keys)
-    return add_totals(total_of(row.numbers) for row in rows if row is not None)
-
-
 def check_secrets(scene: Scene) -> list[Violation]:
     """O8: no token in a log line, an error or a stored text."""
     texts = [scene.tick.log_text]
@@ -400,5 +332,6 @@ def _entity(cell: CellKey) -> EntityKey:
     return cell[:3]
 
 
-def _text(numbers: Iterable[object]) -> str:
+def words_of(numbers: Iterable[object]) -> str:
+    """Numbers as a message shows them."""
     return "/".join(str(number) for number in numbers)

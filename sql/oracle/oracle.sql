@@ -20,14 +20,6 @@ SELECT pg_reload_conf()
 -- A simulation's own database.
 CREATE DATABASE {} TEMPLATE template0
 
--- clone_arena --
--- A copy of a prepared database.
-CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy
-
--- drop_arena --
--- Ends a copy.
-DROP DATABASE IF EXISTS {} WITH (FORCE)
-
 -- locks --
 -- Sessions that still hold an account's lock.
 SELECT count(*) FROM pg_locks
@@ -98,3 +90,29 @@ SELECT a.platform_account_id, d.date, d.level, d.state, d.read_started_at, d.res
 SELECT (SELECT count(*) FROM ad_campaigns) + (SELECT count(*) FROM ad_sets) + (SELECT count(*) FROM ads),
        (SELECT count(*) FROM ad_metrics), (SELECT count(*) FROM ad_status_change_log),
        (SELECT count(*) FROM ad_account_days)
+
+-- stored_columns --
+-- The tables of a simulation's database with the columns that hold data of their own.
+SELECT c.table_name, array_agg(c.column_name::text ORDER BY c.ordinal_position)
+  FROM information_schema.columns c
+ WHERE c.table_schema = 'public' AND c.is_generated = 'NEVER'
+   AND c.table_name IN ('ad_accounts', 'ad_campaigns', 'ad_sets', 'ads', 'ad_metrics', 'ad_status_change_log',
+                        'ad_account_days', 'ad_entity_parent_changes', 'platform_tokens')
+ GROUP BY c.table_name
+ ORDER BY c.table_name
+
+-- save_table --
+-- A table's rows, to be put back later.
+COPY (SELECT {columns} FROM {table}) TO STDOUT (FORMAT binary)
+
+-- restore_table --
+-- Puts a table's rows back.
+COPY {table} ({columns}) FROM STDIN (FORMAT binary)
+
+-- guards_off --
+-- For putting rows back as they were: no trigger may add to them.
+SET session_replication_role = replica
+
+-- guards_on --
+-- Back to ordinary work.
+SET session_replication_role = origin

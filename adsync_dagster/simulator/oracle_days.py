@@ -1,0 +1,93 @@
+"""The rules about account days: what may be sealed, and what totals, sums and rests must be."""
+
+from __future__ import annotations
+
+from adsync_dagster.simulator.oracle_online import Scene, words_of
+from adsync_dagster.simulator.oracle_records import DayKey, DayRow, Numbers, Violation
+from adsync_dagster.simulator.oracle_truth import add_totals, total_of
+
+
+def check_sealed(scene: Scene) -> list[Violation]:
+    """O6: a day sealed in this tick was read after its window and holds the final truth."""
+    wrong = []
+    for key, before in scene.now.days_before.items():
+        row = scene.now.days[key]
+        if before is not None and before.state == "sealed" and row.state != "sealed":
+            wrong.append(scene.wrong("O6", f"{key} was sealed and is {row.state}"))
+        if row.state != "sealed" or (before is not None and before.state == "sealed"):
+            continue
+        account, day, level = key
+        settled = scene.truth.settled_at(account, day)
+        if row.read_started is None or row.read_started < settled:
+            wrong.append(scene.wrong("O6", f"{key} was sealed by a read that came too early"))
+        wrong += _check_final(scene, account, day, level)
+    return wrong
+
+
+def _check_final(scene: Scene, account: str, day: int, level: str) -> list[Violation]:
+    """Every known entity exact, and the rest exactly what the unknown ones had."""
+    wrong, unknown = [], []
+    for key in scene.truth.keys(account, level):
+        truth = scene.truth.numbers(key, day, scene.tick.ended)
+        if key not in scene.now.entities:
+            unknown.append(total_of(truth))
+        elif scene.stored(key, day) != truth:
+            stored = words_of(scene.stored(key, day))
+            wrong.append(
+                scene.wrong("O6", f"sealed day {day} of {key}: {stored}, truth {words_of(truth)}")
+            )
+    row = scene.now.days[(account, day, level)]
+    if not wrong and row.total is not None and row.stored is not None:
+        rest = tuple(int(a) - int(b) for a, b in zip(row.total, row.stored, strict=True))
+        if rest != add_totals(unknown):
+            wrong.append(scene.wrong("O10", f"sealed day {day} {level}: rest {rest}"))
+    return wrong
+
+
+#: Faults that leave days out of account totals without a trace. Such a total may stand until the
+#: next read; it never seals a day (see _check_final).
+_SILENT = frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"})
+
+
+def check_days(scene: Scene) -> list[Violation]:
+    """O7: totals were told, sums are the sums, a rest on a reconciled day has a reason."""
+    wrong = []
+    for key in scene.now.days_before:
+        row = scene.now.days[key]
+        if row.total is not None and not _total_was_told(scene, key[0], key[1], row.total):
+            before = scene.now.days_before[key]
+            is_new = before is None or before.total != row.total
+            if is_new and (row.state == "sealed" or _SILENT.isdisjoint(scene.tick.faults)):
+                wrong.append(scene.wrong("O7", f"{key}: nobody told the total {row.total}"))
+        if row.state == "open" or row.total is None or row.stored is None:
+            continue
+        # A final sync may have stored newer rows since; the next read compares again.
+        if row.stored != _sum_of_rows(scene, *key) and not _is_newer(scene, key, row):
+            wrong.append(scene.wrong("O7", f"{key}: the stored sum is not the sum"))
+        if row.total != row.stored and row.residual_class in {None, "moving", "unexplained"}:
+            wrong.append(scene.wrong("O7", f"{key}: a rest without a reason: {row}"))
+    return wrong
+
+
+def _total_was_told(scene: Scene, account: str, day: int, total: Numbers) -> bool:
+    return any(
+        scene.truth.account_total(account, day, at) == total
+        for _, at in reversed(scene.tick.numbers_seen)
+    )
+
+
+def _is_newer(scene: Scene, key: DayKey, row: DayRow) -> bool:
+    """Whether rows of an open day come from reads that started after the day's own."""
+    account, day, level = key
+    cells = (
+        scene.now.cells.get((*k, day)) for k in scene.now.entities if k[:2] == (account, level)
+    )
+    return row.state != "sealed" and any(
+        cell is not None and (cell.read_started or 0) > (row.read_started or 0) for cell in cells
+    )
+
+
+def _sum_of_rows(scene: Scene, account: str, day: int, level: str) -> Numbers:
+    keys = (key for key in scene.now.entities if key[0] == account and key[1] == level)
+    rows = (scene.now.cells.get((*key, day)) for key in keys)
+    return add_totals(total_of(row.numbers) for row in rows if row is not None)
