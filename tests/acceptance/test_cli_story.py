@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -426,3 +427,17 @@ def test_a_pipe_that_closes_is_no_error(stage: Stage) -> None:
         check=False,
     )
     assert done.stderr == ""
+
+
+def test_the_documented_sql_runs(synced: Stage) -> None:
+    """Every SQL statement that the docs print works on a database as it is."""
+    docs = Path(__file__).parents[2]
+    statements = []
+    for page in [*docs.glob("*.md"), *(docs / "docs").glob("*.md")]:
+        blocks = re.findall(
+            r"^```sql\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+        statements += [part for block in blocks for part in block.split(";") if part.strip()]
+    assert statements
+    for statement in statements:
+        synced.query(statement)

@@ -110,3 +110,26 @@ def test_pages_name_only_commands_that_exist(page: Path) -> None:
     named = set(re.findall(r"`adsync ([a-z][a-z-]+)", text))
     named |= set(re.findall(r"\badsync ([a-z][a-z-]+)", code))
     assert named <= {name.split()[1] for name in COMMANDS if " " in name}
+
+
+def test_every_dagster_name_is_explained() -> None:
+    """Each job, sensor, schedule and check has a row in docs/operations.md."""
+    from adsync_dagster.assets.checks import CHECKS  # noqa: PLC0415 - costs a second
+    from adsync_dagster.definitions import defs  # noqa: PLC0415
+
+    operations = (DOCS / "operations.md").read_text(encoding="utf-8")
+    names = {definition.name for definition in [*(defs.sensors or []), *(defs.schedules or [])]}
+    names |= {getattr(job, "name") for job in defs.jobs or []}  # noqa: B009
+    names |= {check.name for check in CHECKS}
+    assert {name for name in names if f"`{name}`" not in operations} == set()
+
+
+def test_every_table_is_explained() -> None:
+    """Each table that a migration makes has a row in docs/operations.md, and none is made up."""
+    migrations = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "sql" / "migrations").glob("*.sql")
+    )
+    tables = set(re.findall(r"CREATE TABLE (?:IF NOT EXISTS )?([a-z_]+) ?\(", migrations))
+    operations = (DOCS / "operations.md").read_text(encoding="utf-8")
+    section = operations.split("## Tables")[1].split("##")[0]
+    assert set(re.findall(r"`([a-z_]+)`(?=[^|]*\|[^|]*\|$)", section, re.MULTILINE)) == tables
