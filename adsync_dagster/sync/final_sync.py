@@ -270,8 +270,11 @@ def _read_and_commit(
             stage.add,
         )
         crash_point("after_last_page")
-        read = {(level, platform_id) for platform_id in ids} - {
-            (level, platform_id) for platform_id in verdict.missing_ids
+        vanished = _vanished(context, level, ids, round_.days)
+        read = {
+            (level, platform_id)
+            for platform_id in ids
+            if platform_id not in verdict.missing_ids and platform_id not in vanished
         }
         _refuse_vanished_numbers(context, round_, level, read)
         finished = round_.finished_by(read)
@@ -288,6 +291,8 @@ def _read_and_commit(
     report.entities += len(read)
     report.metrics += counts.inserted + counts.updated
     report.done += done
+    if vanished:
+        _doubt_vanished(context, round_, level, vanished, report)
     if verdict.missing_ids:
         _block_unreachable(context, round_, level, verdict, report)
 
@@ -312,6 +317,26 @@ def _refuse_vanished_numbers(
             f"the platform shows {len(gone)} day(s) of {level}s of {context.account.key} no more"
             f" (first: {gone[0][0]} on {gone[0][1]}); kept until the account's totals confirm it"
         )
+
+
+def _vanished(context: SyncContext, level: Level, ids: Sequence[str], days: DateRange) -> set[str]:
+    """Entities of which a stored day is gone from the answer: it may be cut, or really zero."""
+    absent = metrics.absent_rows(context.session.connection, context.account, level, days)
+    return {platform_id for platform_id, _ in absent} & set(ids)
+
+
+def _doubt_vanished(
+    context: SyncContext, round_: _Round, level: Level, vanished: set[str], report: FinalSyncReport
+) -> None:
+    """An answer without days it had before proves nothing; step 4 finds out which it is."""
+    stuck = round_.needing({(level, platform_id) for platform_id in vanished})
+    error = IncompleteRead(
+        f"the report of {len(vanished)} {level}(s) of {context.account.key} (first:"
+        f" {min(vanished)}) lacks days it had before; the final sync waits until they are"
+        " back or proven to be zero"
+    )
+    _leave_pending(context, round_, stuck, error, report)
+    round_.drop(stuck)
 
 
 def _block_unreachable(

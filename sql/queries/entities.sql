@@ -151,6 +151,8 @@ SELECT {platform_id} FROM {entities} WHERE ad_account_id = %(ad_account_id)s ORD
 -- Known, not deleted, and not in the stage of a complete listing: to be looked up by id before
 -- anything is concluded. EXCEPT, because it is never quadratic, whatever the planner believes.
 SELECT t.{platform_id} FROM {entities} t WHERE t.ad_account_id = %(ad_account_id)s AND t.status <> 'DELETED'
+   -- Under a deleted parent nothing is listed any more; the lookup said so once.
+   AND t.effective_status IS DISTINCT FROM 'DELETED'
 EXCEPT
 SELECT s.platform_id FROM pg_temp.{stage} s
  ORDER BY 1

@@ -136,3 +136,43 @@ def test_deleted_ads_survive_a_report_that_had_to_be_split(
         assert harness.sync().error is None
 
         assert harness.differences(ids={ad}) == []
+
+
+def test_an_empty_answer_never_completes_a_final_sync(harness: Harness) -> None:
+    """A report by id that lacks days it had before leaves the change pending, and no zero."""
+    harness.sync()
+    harness.advance(hours=3)
+    ad = ads_with_rows(harness, harness.today())[0]
+    harness.world.delete("ad", ad)
+    harness.poll_entities()
+    before = harness.stored("ad")
+    rule = harness.simulator.simulator.faults.arm("empty_page", path="/insights$", count=None)
+
+    report = harness.final_syncs()
+
+    assert rule.fired > 0
+    assert report.done == 0
+    assert harness.stored("ad") == before
+    assert "lacks days it had before" in harness.log(ad)[-1]["final_sync_error"]
+    harness.simulator.simulator.faults.disarm(rule)
+    harness.advance(hours=1)
+    assert harness.final_syncs().pending_after == 0
+    assert harness.differences(ids={ad}) == []
+
+
+def test_a_day_refunded_to_nothing_becomes_zero_and_the_change_done(harness: Harness) -> None:
+    """A row that is really gone is zeroed once proven, and then its final sync completes."""
+    harness.sync()
+    harness.advance(hours=3)
+    day = harness.today()
+    ad = ads_with_rows(harness, day)[0]
+    harness.world.delete("ad", ad)
+    harness.world.refund(ad, day, 1)
+    harness.sync()
+    for _ in range(3):
+        harness.advance(hours=7)
+        harness.sync()
+
+    assert harness.stored("ad")[(ad, day)]["spend"] == 0
+    assert harness.pending() == 0
+    assert harness.differences(ids={ad}) == []
