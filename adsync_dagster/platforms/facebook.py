@@ -37,14 +37,16 @@ from adsync_dagster.platforms.facebook_wire import (
     DEFAULT_LIMITS,
     Edge,
     ReadLimits,
-    Tally,
     account_node,
-    ask,
     entity_node,
     read_pages,
     read_with_restarts,
 )
 from adsync_dagster.platforms.protocol import Credential, Read, Record, Request, Response, Rows
+from adsync_dagster.platforms.reading import (
+    Tally,
+    ask,
+)
 from adsync_dagster.records import DateRange, Entity, Level, Platform
 from adsync_dagster.settlement import SettlementRules
 

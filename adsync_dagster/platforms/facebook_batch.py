@@ -24,8 +24,16 @@ from adsync_dagster.errors import (
     TooMuchData,
 )
 from adsync_dagster.platforms.facebook_errors import BadCursor, ObjectMissing, classify
-from adsync_dagster.platforms.facebook_wire import Part, ReadLimits, Tally, ask, compact
+from adsync_dagster.platforms.facebook_wire import (
+    ReadLimits,
+)
 from adsync_dagster.platforms.protocol import Pause, Record, Request, Rows
+from adsync_dagster.platforms.reading import (
+    Part,
+    Tally,
+    ask,
+    compact,
+)
 from adsync_dagster.records import DateRange
 
 #: A throttled item that may go on after this long is waited for; a longer wait ends the read.

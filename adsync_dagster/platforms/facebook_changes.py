@@ -23,13 +23,15 @@ from adsync_dagster.platforms.facebook_entities import instant
 from adsync_dagster.platforms.facebook_wire import (
     Edge,
     Page,
-    Part,
     ReadLimits,
-    Tally,
     read_pages,
     read_with_restarts,
 )
 from adsync_dagster.platforms.protocol import Rows
+from adsync_dagster.platforms.reading import (
+    Part,
+    Tally,
+)
 from adsync_dagster.records import ChangeHint, Level
 from adsync_dagster.status import OwnStatus
 

@@ -18,14 +18,16 @@ from adsync_dagster.platforms.facebook_errors import BadCursor
 from adsync_dagster.platforms.facebook_wire import (
     Edge,
     Page,
-    Part,
     ReadLimits,
-    Tally,
-    ask,
-    compact,
     read_pages,
 )
 from adsync_dagster.platforms.protocol import Request, Response, Step
+from adsync_dagster.platforms.reading import (
+    Part,
+    Tally,
+    ask,
+    compact,
+)
 from adsync_dagster.records import AccountInfo, Entity, Level
 from adsync_dagster.status import OwnStatus
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 from adsync_dagster.calendar import split_range
@@ -38,17 +37,20 @@ from adsync_dagster.platforms.facebook_metrics import (
 from adsync_dagster.platforms.facebook_wire import (
     Edge,
     Page,
-    Part,
     ReadLimits,
-    Tally,
-    ask,
-    compact,
     page_of,
     read_pages,
     read_with_restarts,
     time_range,
 )
 from adsync_dagster.platforms.protocol import Pause, Record, Request, Response, Step
+from adsync_dagster.platforms.reading import (
+    Part,
+    Tally,
+    ask,
+    compact,
+    halves,
+)
 from adsync_dagster.records import DateRange, Level
 
 _NUMBERS = "impressions,clicks,spend,actions,action_values,account_currency"
@@ -136,15 +138,6 @@ def read_report(report: Report, days: DateRange, limits: ReadLimits, tally: Tall
             if piece.days == 1:
                 raise
             pieces.extend(halves(piece)[::-1])
-
-
-def halves(days: DateRange) -> list[DateRange]:
-    """A range of two days or more as two ranges, oldest first."""
-    middle = days.since + timedelta(days=days.days // 2 - 1)
-    return [
-        DateRange(since=days.since, until=middle),
-        DateRange(since=middle + timedelta(days=1), until=days.until),
-    ]
 
 
 def _read_piece(report: Report, piece: DateRange, limits: ReadLimits, tally: Tally) -> Part:

@@ -12,7 +12,6 @@ other type stands in for another. The raw arrays are kept in `extra`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,12 +21,13 @@ from typing import Any
 import orjson
 
 from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.platforms.numbers import (
+    COUNTER_DIGITS_MAX,
+    MONEY_DIGITS_MAX,
+    counter,
+    decimal_text,
+)
 from adsync_dagster.records import DailyMetrics, DateRange, DayTotals, Level
-
-#: numeric(18,6) holds twelve digits before the point; eighteen digits always fit a bigint.
-MONEY_DIGITS_MAX = 12
-COUNTER_DIGITS_MAX = 18
-_DECIMAL = re.compile(r"-?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 #: The default conversion action, and the only type that may stand in for it.
 OMNI_PURCHASE = "omni_purchase"
@@ -219,25 +219,6 @@ def _careful(row: Mapping[str, Any], level: Level) -> Numbers:
         None if reach is None else counter(reach, "reach"),
         None if frequency is None else decimal_text(frequency, "frequency"),
     )
-
-
-def counter(value: Any, name: str, *, digits_max: int = COUNTER_DIGITS_MAX) -> str:
-    """A non-negative integer as text; IncompleteRead names the field otherwise."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= digits_max:
-        return value
-    raise IncompleteRead(f"{name} is not a whole number")
-
-
-def decimal_text(value: Any, name: str) -> str:
-    """A finite decimal that fits the warehouse, without exponent; never by way of a float.
-
-    Digits beyond the warehouse's six decimals are passed on; it rounds them.
-    """
-    if isinstance(value, str) and _DECIMAL.fullmatch(value):
-        number = Decimal(value)
-        if number.adjusted() < MONEY_DIGITS_MAX:
-            return format(number, "f")
-    raise IncompleteRead(f"{name} is not a decimal number the warehouse can hold")
 
 
 def parse_totals(rows: Sequence[Any], question: Question) -> list[DayTotals]:

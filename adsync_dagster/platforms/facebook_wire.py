@@ -7,20 +7,15 @@ because it repeats the token and could name any host. Whatever contradicts itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import orjson
 
 from adsync_dagster.errors import Defect, IncompleteRead, TooMuchData, UsageError
 from adsync_dagster.platforms.facebook_errors import BadCursor
-from adsync_dagster.platforms.protocol import Record, Request, Response, Rows, Step
-from adsync_dagster.records import Complete, DateRange
-
-#: A part of a read: what it returns is not the verdict yet.
-Part = Generator[Step, Response | None, None]
+from adsync_dagster.platforms.protocol import Record, Request, Rows
+from adsync_dagster.platforms.reading import Part, Tally, ask, compact
+from adsync_dagster.records import DateRange
 
 _ACCOUNT_DIGITS_MAX = 20
 
@@ -58,25 +53,6 @@ class ReadLimits:
 DEFAULT_LIMITS = ReadLimits()
 
 
-@dataclass(slots=True)
-class Tally:
-    """What one read has done so far, for its verdict."""
-
-    started_at: datetime
-    rows: int = 0
-    requests: int = 0
-    missing_ids: set[str] = field(default_factory=set)
-
-    def verdict(self) -> Complete:
-        """The read proved itself whole."""
-        return Complete(
-            read_started_at=self.started_at,
-            row_count=self.rows,
-            request_count=self.requests,
-            missing_ids=frozenset(self.missing_ids),
-        )
-
-
 class Page(NamedTuple):
     """One page of an edge: its rows, the cursor of the next one, the edge's own count."""
 
@@ -98,15 +74,6 @@ class Edge:
         if after is not None:
             params["after"] = after
         return Request(method="GET", path=self.path, params=params, purpose=self.purpose)
-
-
-def ask(request: Request, tally: Tally) -> Generator[Step, Response | None, Response]:
-    """Yield the request and return its answer; errors are raised at this point."""
-    tally.requests += 1
-    response = yield request
-    if response is None:
-        raise Defect("a driver has to send a Response for every Request")
-    return response
 
 
 def read_pages(
@@ -216,8 +183,3 @@ def entity_node(text: str) -> str:
 def time_range(days: DateRange) -> str:
     """Both days are included."""
     return compact({"since": days.since.isoformat(), "until": days.until.isoformat()})
-
-
-def compact(value: Any) -> str:
-    """JSON text as Meta's parameters want it."""
-    return orjson.dumps(value).decode()

@@ -16,10 +16,10 @@ from adsync_dagster.platforms.facebook_metrics import (
     Question,
     action_value,
     days_of,
-    decimal_text,
     parse_metrics,
     parse_totals,
 )
+from adsync_dagster.platforms.numbers import decimal_text
 from adsync_dagster.records import DailyMetrics, Level
 
 DAY = "2026-11-01"
