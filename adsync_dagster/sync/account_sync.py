@@ -102,18 +102,23 @@ class _AccountSync:
         accounts.mark_sync_attempted(context.session.connection, context.account)
         self._refresh_account()
         context = self.context
-        if Step.FINAL_SYNCS in self.steps:
-            run_pending(context, self.final_syncs)
+        self._run_final_syncs()
         for step, level, words in _ENTITY_STEPS:
             if step in self.steps:
                 self._run_step(step, level, words)
         if self.steps >= ENTITY_STEPS:
             self._read_change_history()
-        if Step.FINAL_SYNCS in self.steps and self.steps & ENTITY_STEPS:
-            run_pending(context, self.final_syncs)
+        if self.steps & ENTITY_STEPS:
+            self._run_final_syncs()
         if Step.METRICS in self.steps:
             self._run_metrics()
         self._close()
+
+    def _run_final_syncs(self) -> None:
+        """Run what is pending, and report it at once: a later step may end the sync early."""
+        if Step.FINAL_SYNCS in self.steps:
+            run_pending(self.context, self.final_syncs)
+            self.report.steps[Step.FINAL_SYNCS] = _final_sync_step(self.final_syncs)
 
     def _refresh_account(self) -> None:
         """Name, currency, time zone and standing of the account, before anything is dated."""
@@ -172,11 +177,9 @@ class _AccountSync:
         """Record the outcome; only a full, faultless sync moves the account's marks."""
         context, report = self.context, self.report
         connection = context.session.connection
-        if Step.FINAL_SYNCS in self.steps:
-            report.steps[Step.FINAL_SYNCS] = _final_sync_step(self.final_syncs)
-            if self.final_syncs.error is not None and report.error is None:
-                report.error = self.final_syncs.error
-                report.error_family = self.final_syncs.error_family
+        if self.final_syncs.error is not None and report.error is None:
+            report.error = self.final_syncs.error
+            report.error_family = self.final_syncs.error_family
         counts = account_state.count_pending(connection, context.account.id)
         report.pending, report.blocked = counts.pending, counts.blocked
         if report.error is not None:

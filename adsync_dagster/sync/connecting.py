@@ -1,0 +1,33 @@
+"""Connecting an account: what the platform says of it, and storing it with its credential."""
+
+from __future__ import annotations
+
+from adsync_dagster.clock import Clock
+from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.platforms.protocol import Credential
+from adsync_dagster.records import Account, AccountInfo, Platform
+from adsync_dagster.sync.environment import Environment
+from adsync_dagster.transport import PlatformClient
+from adsync_dagster.warehouse import accounts
+
+
+def describe_account(client: PlatformClient, account_id: str, clock: Clock) -> AccountInfo:
+    """The account as its platform describes it; IncompleteRead when the answer is not one."""
+    rows, _ = client.rows(client.adapter.read_account(account_id, clock.now()))
+    found = [row for row in rows if isinstance(row, AccountInfo)]
+    if len(found) != 1:
+        raise IncompleteRead(
+            f"the platform described {len(found)} accounts instead of {account_id} alone"
+        )
+    return found[0]
+
+
+def connect_account(
+    environment: Environment, platform: Platform, info: AccountInfo, credential: Credential
+) -> Account:
+    """Store an account and its credential in one transaction, or renew them."""
+    with environment.database.connection() as connection, connection.transaction():
+        account = accounts.add_account(connection, platform, info)
+        environment.vault.store(connection, platform, info.platform_account_id, credential)
+        accounts.clear_blocked(connection, account)
+    return account
