@@ -207,7 +207,7 @@ def test_nothing_printed_shows_a_key_or_a_token(
     assert CANARY not in caplog.text
 
 
-@pytest.mark.parametrize("wrong", ["", "short", "c2hvcnQ=", "!" * 44, new_key()[:-4]])
+@pytest.mark.parametrize("wrong", ["", "short", "c2hvcnQ=", "!" * 44, "QUFB" * 10])
 def test_a_malformed_key_is_refused_without_showing_it(settings: Settings, wrong: str) -> None:
     """A key that is not the base64 of 32 bytes is refused; its text is not in the message."""
     if not wrong:
