@@ -106,5 +106,6 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
         AND ((l.source = 'change_history' AND (l.metadata->>'occurred_at')::timestamptz = %(occurred_at)s
               AND l.new_status IS NOT DISTINCT FROM %(new_status)s)
           OR (l.source <> 'change_history' AND l.new_status = %(new_status)s
-              AND l.old_status IS NOT DISTINCT FROM %(old_status)s
+              -- Whoever was first seen stopped was seen after this very step.
+              AND (l.old_status IS NOT DISTINCT FROM %(old_status)s OR l.source = 'first_sight')
               AND l.created_at BETWEEN %(occurred_at)s AND %(occurred_at)s + %(poll_gap)s::interval)))
