@@ -202,6 +202,15 @@ class Scene:
         }
         return roots | below
 
+    def logged(self) -> set[str]:
+        """The entities of which a change was logged."""
+        rows = self.harness.query("SELECT DISTINCT platform_entity_id FROM ad_status_change_log")
+        return {row["platform_entity_id"] for row in rows}
+
+    def log_of(self, platform_id: str) -> dict[str, Any]:
+        """The latest change of an entity."""
+        return self.harness.log(platform_id)[-1]
+
     def differences(self, ids: Collection[str] | None = None) -> list[Difference]:
         """Entity-days on which warehouse and ledger differ, of all levels."""
         found = []

@@ -1,0 +1,132 @@
+"""Dagster as users run it, a daemon with its code server and run processes, beside a scene."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import dagster as dg
+import psycopg
+from crash_scene import Scene, live, wait_until
+from psycopg import sql
+
+from adsync_dagster.warehouse.database import with_driver
+
+ROOT = Path(__file__).parents[2]
+STOP_SECONDS_MAX = 15.0
+#: A test runner in the background ignores SIGINT; Dagster's processes would then ignore SIGTERM.
+DEFAULT_SIGNALS = ["env", "--default-signal=INT,TERM"] if sys.platform == "linux" else []
+
+
+@dataclass
+class Deployment:
+    """A scene's warehouse with a Dagster over it. Its processes share one crash point file."""
+
+    scene: Scene
+    home: Path
+    server_url: str
+    database: str
+
+    @property
+    def variables(self) -> dict[str, str]:
+        harness = self.scene.harness
+        return {
+            "ADSYNC_HOME": str(harness.settings.home),
+            "ADSYNC_DATABASE_URL": harness.url,
+            "ADSYNC_FACEBOOK_BASE_URL": harness.simulator.base_url,
+            "ADSYNC_HISTORY_DAYS": str(harness.settings.history_days),
+            "ADSYNC_NOW": harness.clock.now().isoformat(),
+            "ADSYNC_SENSOR_INTERVAL_SECONDS": "1",
+            "ADSYNC_SYNC_CRON": "0 0 1 1 *",
+            "ADSYNC_CRASH_POINT": f"file:{self._crash_file}",
+            "DAGSTER_HOME": str(self.home),
+            "DAGSTER_PG_URL": with_driver(self.server_url, "psycopg2", self.database),
+        }
+
+    @property
+    def _crash_file(self) -> Path:
+        return self.home / "crash_point"
+
+    def create_storage(self) -> None:
+        """An empty database for Dagster, in place of the one that was."""
+        name = sql.Identifier(self.database)
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
+
+    def drop_storage(self) -> None:
+        name = sql.Identifier(self.database)
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    @contextmanager
+    def daemon(self) -> Iterator[None]:
+        """A daemon for the length of the block; nothing of its processes stays behind."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ADSYNC_", "DAGSTER_"))
+        }
+        shutil.copy(ROOT / "dagster.yaml", self.home)
+        command = [*DEFAULT_SIGNALS, sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run"]
+        with (self.home / "daemon.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command, "-w", str(ROOT / "workspace.yaml")],
+                cwd=self.home,
+                env={**kept, **self.variables},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=STOP_SECONDS_MAX)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait(timeout=STOP_SECONDS_MAX)
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """Dagster's records, as the daemon sees them."""
+        with mock.patch.dict(os.environ, self.variables), dg.DagsterInstance.get() as instance:
+            yield instance
+
+    def runs(self) -> list[dg.DagsterRun]:
+        """The runs of final syncs, oldest first."""
+        with self.instance() as instance:
+            runs = instance.get_runs(dg.RunsFilter(job_name="final_sync_job"))
+        return list(reversed(runs))
+
+    def arm(self, text: str) -> None:
+        """The next process that gets there is hit."""
+        draft = self._crash_file.with_suffix(".draft")
+        draft.write_text(text, encoding="utf-8")
+        draft.rename(self._crash_file)
+
+    def wait_until_hit(self, seconds: float) -> None:
+        wait_until("the crash of the armed process", lambda: not self._crash_file.exists(), seconds)
+
+    def stop_an_ad(self) -> str:
+        """One more ad is paused and logged."""
+        ad = live(self.scene.harness, "ad")[0]
+        self.scene.harness.world.pause("ad", ad)
+        assert self.scene.harness.poll_entities().error is None
+        assert self.scene.harness.pending() > 0
+        return ad
+
+    def wait_until_nothing_is_owed(self, seconds: float) -> None:
+        wait_until("the final syncs", lambda: self.scene.harness.pending() == 0, seconds)
