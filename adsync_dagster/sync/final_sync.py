@@ -270,13 +270,12 @@ def _read_and_commit(
             stage.add,
         )
         crash_point("after_last_page")
-        vanished = _vanished(context, level, ids, round_.days)
+        vanished = _vanished(context, round_, level, ids)
         read = {
             (level, platform_id)
             for platform_id in ids
             if platform_id not in verdict.missing_ids and platform_id not in vanished
         }
-        _refuse_vanished_numbers(context, round_, level, read)
         finished = round_.finished_by(read)
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
@@ -297,32 +296,10 @@ def _read_and_commit(
         _block_unreachable(context, round_, level, verdict, report)
 
 
-def _refuse_vanished_numbers(
-    context: SyncContext, round_: _Round, level: Level, read: set[Needed]
-) -> None:
-    """An answer that lacks days which had numbers does not prove that they became zero.
-
-    Raises IncompleteRead. If they did, the metrics step proves it by the account's totals and
-    sets them to zero; the next attempt then has nothing to miss.
-    """
-    gone = [
-        (platform_id, day)
-        for platform_id, day in metrics.absent_rows(
-            context.session.connection, context.account, level, round_.days
-        )
-        if (level, platform_id) in read and day not in round_.sealed
-    ]
-    if gone:
-        raise IncompleteRead(
-            f"the platform shows {len(gone)} day(s) of {level}s of {context.account.key} no more"
-            f" (first: {gone[0][0]} on {gone[0][1]}); kept until the account's totals confirm it"
-        )
-
-
-def _vanished(context: SyncContext, level: Level, ids: Sequence[str], days: DateRange) -> set[str]:
-    """Entities of which a stored day is gone from the answer: it may be cut, or really zero."""
-    absent = metrics.absent_rows(context.session.connection, context.account, level, days)
-    return {platform_id for platform_id, _ in absent} & set(ids)
+def _vanished(context: SyncContext, round_: _Round, level: Level, ids: Sequence[str]) -> set[str]:
+    """Entities of which an open stored day is gone from the answer: cut, or really zero."""
+    absent = metrics.absent_rows(context.session.connection, context.account, level, round_.days)
+    return {platform_id for platform_id, day in absent if day not in round_.sealed} & set(ids)
 
 
 def _doubt_vanished(
