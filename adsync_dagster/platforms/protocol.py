@@ -1,8 +1,9 @@
 """How an adapter speaks to a platform without doing any I/O.
 
-An adapter's read is a generator. It yields three things:
+An adapter's read is a generator. It yields four things:
 
 - `Request`: the driver sends it and sends the `Response` back in;
+- `NextElement`: the next piece of an answer that is taken as it arrives;
 - `Rows`: records of one page, handed on to whoever asked (nothing is collected here, so a
   read of a million rows needs the memory of one page);
 - `Pause`: the driver waits that long (an asynchronous report that is not ready yet).
@@ -55,6 +56,9 @@ class Request:
     json: Any = None
     #: What is being read, in words for logs and errors ("ads of account act_1").
     purpose: str = ""
+    #: The answer is a JSON array, taken element by element as it arrives: the Response is its
+    #: first element (None when it has none), and `NextElement` asks for each further one.
+    in_elements: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,16 @@ class Pause:
     reason: str
 
 
-Step = Request | Rows | Pause
+@dataclass(frozen=True, slots=True)
+class NextElement:
+    """The next element of the last answer that was asked for `in_elements`; None at its end.
+
+    Raises IncompleteRead when the answer breaks off. Whatever of it came before is then not
+    known to be whole: the read starts it again or ends with the error.
+    """
+
+
+Step = Request | Rows | Pause | NextElement
 #: A read: yields steps, is sent the Response of each Request (None otherwise), returns the verdict.
 Read = Generator[Step, Response | None, Complete]
 
@@ -122,6 +135,40 @@ class Credential:
 
     def __reduce__(self) -> Any:
         raise TypeError("a credential is never pickled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessToken:
+    """A short-lived token that a stored credential was exchanged for."""
+
+    value: str = field(repr=False)
+    lifetime_seconds: float
+
+
+class Authenticator(Protocol):
+    """How a credential gets into a request: the only places where its values are revealed."""
+
+    def headers(self, credential: Credential) -> Mapping[str, str]: ...
+
+    def parameters(self, credential: Credential) -> Mapping[str, str]: ...
+
+    def may_post(self, path: str) -> bool: ...
+
+
+class TokenGrant(Authenticator, Protocol):
+    """How a stored credential is exchanged for an access token (transport/access.py sends it)."""
+
+    def key(self, credential: Credential) -> tuple[str, ...] | None:
+        """The values that decide the token; None when this credential needs no exchange."""
+
+    def request(self) -> Request:
+        """The exchange, without the secrets: `parameters` adds them at the last moment."""
+
+    def parse(self, response: Response) -> AccessToken:
+        """The token; CredentialBlocked when it is refused, PlatformBusy when waiting helps."""
+
+    def apply(self, credential: Credential, token: str) -> Credential:
+        """The credential as the adapter's `headers` want it, with this access token."""
 
 
 class PlatformAdapter(Protocol):

@@ -8,7 +8,7 @@ one makes of the same break.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -22,6 +22,7 @@ from adsync_dagster.platforms.protocol import Credential, PlatformAdapter, Reque
 from adsync_dagster.simulate.io import IoFaultKind, IoKind, IoTap
 from adsync_dagster.simulator.http import BrokenTransport
 from adsync_dagster.simulator.simulator import Simulator
+from adsync_dagster.transport.elements import elements_of
 from adsync_dagster.transport.exchange import read_body
 from adsync_dagster.transport.limits import TransportLimits
 
@@ -66,6 +67,15 @@ class InProcessExchange:
     def send(self, request: Request) -> Response:
         """The simulator's answer; raises as the transport does when it breaks off."""
         return self._tap.passing(IoKind.HTTP, lambda: self._send(request), _error)
+
+    def elements(self, request: Request) -> Iterator[Response]:
+        """The elements of the answer, which has arrived as a whole."""
+        answer = self.send(request)
+        bodies: Iterator[bytes] = iter([answer.body])
+        if answer.status == 200:
+            bodies = elements_of([answer.body], self._limits.response_bytes_max)
+        for body in bodies:
+            yield Response(status=answer.status, headers=answer.headers, body=body)
 
     def close(self) -> None:
         """Nothing is open."""

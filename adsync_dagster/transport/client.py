@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from adsync_dagster.clock import Clock
 from adsync_dagster.errors import AdsyncError, Defect, IncompleteRead, PlatformBusy, Retryable
 from adsync_dagster.platforms.protocol import (
     Credential,
+    NextElement,
     Pause,
     PlatformAdapter,
     Read,
@@ -32,7 +33,7 @@ from adsync_dagster.platforms.protocol import (
 )
 from adsync_dagster.records import Complete
 from adsync_dagster.transport.budget import RateBudget
-from adsync_dagster.transport.exchange import Exchange
+from adsync_dagster.transport.exchange import CredentialSource, Exchange
 from adsync_dagster.transport.limits import DEFAULT_LIMITS, TransportLimits
 from adsync_dagster.transport.origin import parse_origin
 
@@ -48,6 +49,8 @@ class SendsRequests(Protocol):
 
     def send(self, request: Request) -> Response: ...
 
+    def elements(self, request: Request) -> Iterator[Response]: ...
+
     def close(self) -> None: ...
 
 
@@ -61,7 +64,7 @@ class PlatformClient:
         self,
         adapter: PlatformAdapter,
         base_url: str,
-        credential: Credential,
+        credential: Credential | CredentialSource,
         clock: Clock,
         *,
         limits: TransportLimits = DEFAULT_LIMITS,
@@ -97,12 +100,15 @@ class PlatformClient:
                 elif isinstance(step, Pause):
                     self._pause(step, progress)
                     step = _advance(lambda: read.send(None))
+                elif isinstance(step, NextElement):
+                    step = self._next_element(read, progress)
                 else:
                     step = self._ask(read, step, ahead, progress)
                     ahead = None
             return step
         finally:
             progress.stopped.set()
+            progress.close_elements()
             read.close()
 
     def rows(self, read: Read) -> tuple[list[Record], Complete]:
@@ -130,31 +136,59 @@ class PlatformClient:
             return _advance(lambda: read.send(response))
         return _advance(lambda: read.throw(failure))
 
-    def _answer(self, request: Request, progress: _Progress) -> Response:
-        """The answer to one request, after as many tries as help."""
+    def _next_element(self, read: Read, progress: _Progress) -> Step | Complete:
+        """Send the next element into the read. Nothing is tried again: the read knows better."""
+        response = None
+        try:
+            progress.check_time()
+            response = next(progress.elements, None)
+            if response is not None:
+                self.adapter.check(response)
+        except AdsyncError as error:
+            self._apply_retry_after(error, response)
+            if isinstance(error, Retryable) and error.retry_after_seconds is not None:
+                self._budget.hold(self._clock, error.retry_after_seconds)
+            error.args = (f"{progress.purpose}: {error}",)
+            failure = _without_frames(error)
+        else:
+            return _advance(lambda: read.send(response))
+        return _advance(lambda: read.throw(failure))
+
+    def _answer(self, request: Request, progress: _Progress) -> Response | None:
+        """The answer to one request, after as many tries as help; None for an empty array."""
         for attempt in range(self._limits.attempts_max):
             outcome = self._try(request, progress)
-            if isinstance(outcome, Response):
+            if not isinstance(outcome, AdsyncError):
                 return outcome
             if attempt + 1 == self._limits.attempts_max or not self._wait_for(outcome, attempt):
                 raise outcome
         raise Defect("a request needs at least one attempt")
 
-    def _try(self, request: Request, progress: _Progress) -> Response | AdsyncError:
+    def _try(self, request: Request, progress: _Progress) -> Response | AdsyncError | None:
         response = None
         try:
             self._budget.wait(self._clock, self._limits.wait_seconds_max)
             progress.count_request()
-            response = self._exchange.send(request)
-            self.adapter.check(response)
-            self._budget.hold(
-                self._clock, self._believed(self.adapter.usage_wait_seconds(response))
-            )
+            response = self._send(request, progress)
+            if response is not None:
+                self.adapter.check(response)
+                self._budget.hold(
+                    self._clock, self._believed(self.adapter.usage_wait_seconds(response))
+                )
         except AdsyncError as error:
             self._apply_retry_after(error, response)
             error.args = (f"{request.purpose}: {error}",)
             return _without_frames(error)
         return response
+
+    def _send(self, request: Request, progress: _Progress) -> Response | None:
+        """The answer, or the first element of one that is taken in elements."""
+        if not request.in_elements:
+            return self._exchange.send(request)
+        progress.close_elements()
+        progress.purpose = request.purpose
+        progress.elements = self._exchange.elements(request)
+        return next(progress.elements, None)
 
     def _apply_retry_after(self, error: AdsyncError, response: Response | None) -> None:
         """A standard Retry-After header counts as well, within reason."""
@@ -211,6 +245,15 @@ class _Progress:
     requests: int = 0
     #: Set when the read is over, so that a request ahead of it is not tried again.
     stopped: threading.Event = field(default_factory=threading.Event)
+    #: What is still to come of an answer that is taken in elements, and what it is about.
+    elements: Iterator[Response] = field(default_factory=lambda: iter(()))
+    purpose: str = ""
+
+    def close_elements(self) -> None:
+        """Let go of an answer that nobody takes to its end, its connection included."""
+        close = getattr(self.elements, "close", None)
+        if close is not None:
+            close()
 
     def count_request(self) -> None:
         self.check_time()
@@ -236,7 +279,7 @@ class _Ahead:
 
     def __init__(
         self,
-        answer: Callable[[Request, _Progress], Response],
+        answer: Callable[[Request, _Progress], Response | None],
         request: Request,
         progress: _Progress,
     ) -> None:
@@ -248,12 +291,12 @@ class _Ahead:
         self._thread = threading.Thread(target=self._run, name="adsync-read-ahead", daemon=True)
         self._thread.start()
 
-    def response(self) -> Response:
+    def response(self) -> Response | None:
         """Wait for the answer; raises what the request raised."""
         self._thread.join()
-        if isinstance(self._outcome, Response):
-            return self._outcome
-        raise self._outcome or Defect("a request ahead ended without an outcome")
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
 
     def _run(self) -> None:
         try:

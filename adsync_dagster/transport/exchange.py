@@ -11,10 +11,10 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import requests
@@ -31,7 +31,8 @@ from adsync_dagster.errors import (
     PlatformBusy,
     TooMuchData,
 )
-from adsync_dagster.platforms.protocol import Credential, PlatformAdapter, Request, Response
+from adsync_dagster.platforms.protocol import Authenticator, Credential, Request, Response
+from adsync_dagster.transport.elements import elements_of
 from adsync_dagster.transport.guard import Guard, guarded_pools
 from adsync_dagster.transport.limits import TransportLimits
 from adsync_dagster.transport.origin import Origin
@@ -47,6 +48,31 @@ _FAILURES = (
 _CHAIN_LENGTH_MAX = 10
 
 
+class CredentialSource(Protocol):
+    """Gives the credential of the moment (see access.py)."""
+
+    def current(self) -> Credential:
+        """The credential to send with; raises CredentialBlocked when there is none to be had."""
+
+    def renewed(self, refused: Credential) -> Credential | None:
+        """Another one after the platform refused this one; None when there is no other."""
+
+
+class FixedCredential:
+    """A credential that is what it is."""
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+
+    def current(self) -> Credential:
+        """The credential."""
+        return self._credential
+
+    def renewed(self, refused: Credential) -> Credential | None:  # noqa: ARG002
+        """There is no other."""
+        return None
+
+
 class Exchange:
     """Sends requests to one origin with one credential. Threads may share it.
 
@@ -55,29 +81,76 @@ class Exchange:
 
     def __init__(
         self,
-        adapter: PlatformAdapter,
+        adapter: Authenticator,
         origin: Origin,
-        credential: Credential,
+        credential: Credential | CredentialSource,
         limits: TransportLimits,
     ) -> None:
         self._adapter = adapter
         self._origin = origin
-        self._credential = credential
+        self._credentials: CredentialSource = (
+            FixedCredential(credential) if isinstance(credential, Credential) else credential
+        )
         self._limits = limits
-        self._auth = _HeaderAuth(adapter, credential)
         self._idle: list[_Session] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def send(self, request: Request) -> Response:
-        """The answer, whatever its status; raises when none came, or it cannot be whole."""
-        prepared = self._prepare(request)
+        """The answer, whatever its status; raises when none came, or it cannot be whole.
+
+        A refused credential (HTTP 401) is renewed once, where it can be.
+        """
+        credential = self._credentials.current()
+        response = self._send(request, credential)
+        if response.status == 401:
+            other = self._credentials.renewed(credential)
+            if other is not None:
+                return self._send(request, other)
+        return response
+
+    def elements(self, request: Request) -> Iterator[Response]:
+        """The elements of an answer that is an array, each as soon as it has arrived.
+
+        Any other answer comes whole, as the only one; HTTP 401 as in `send`. Raises at the
+        element at which the answer breaks off. To be exhausted or closed.
+        """
+        credential = self._credentials.current()
+        answers = self._elements(request, credential)
+        first = next(answers, None)
+        if first is not None and first.status == 401:
+            other = self._credentials.renewed(credential)
+            if other is not None:
+                answers.close()
+                answers = self._elements(request, other)
+                first = next(answers, None)
+        if first is not None:
+            yield first
+            yield from answers
+
+    def _send(self, request: Request, credential: Credential) -> Response:
+        prepared = self._prepare(request, credential)
         failure: AdsyncError
         with self._session() as session:
             try:
                 return session.send(prepared, self._limits)
             except _FAILURES as error:
                 failure = _translate(error)
+            session.spoil()
+        raise failure
+
+    def _elements(
+        self, request: Request, credential: Credential
+    ) -> Generator[Response, None, None]:
+        prepared = self._prepare(request, credential)
+        failure: AdsyncError
+        with self._session() as session:
+            try:
+                yield from session.elements(prepared, self._limits)
+            except _FAILURES as error:
+                failure = _translate(error)
+            else:
+                return
             session.spoil()
         raise failure
 
@@ -89,14 +162,14 @@ class Exchange:
         for session in idle:
             session.close()
 
-    def _prepare(self, request: Request) -> requests.PreparedRequest:
+    def _prepare(self, request: Request, credential: Credential) -> requests.PreparedRequest:
         if request.method == "POST":
             if not self._adapter.may_post(request.path):
                 raise Defect(f"POST {request.path[:80]} is not a request that only reads")
         elif request.method != "GET":
             raise Defect(f"{request.method[:20]} is no method of a request that only reads")
         params, form = dict(request.params), request.form
-        extra = self._adapter.parameters(self._credential)
+        extra = self._adapter.parameters(credential)
         if form is None:
             params.update(extra)
         else:
@@ -112,7 +185,7 @@ class Exchange:
             params=params,
             data=body,
             headers=_STATIC_HEADERS | headers,
-            auth=self._auth,
+            auth=_HeaderAuth(self._adapter, credential),
         ).prepare()
 
     @contextmanager
@@ -147,7 +220,7 @@ _STATIC_HEADERS = {
 class _HeaderAuth(AuthBase):
     """Adds the authenticating headers at the last moment, out of every frame's locals."""
 
-    def __init__(self, adapter: PlatformAdapter, credential: Credential) -> None:
+    def __init__(self, adapter: Authenticator, credential: Credential) -> None:
         self._adapter = adapter
         self._credential = credential
 
@@ -181,7 +254,32 @@ class _Session:
         self.spoilt = False
 
     def send(self, prepared: requests.PreparedRequest, limits: TransportLimits) -> Response:
+        """The whole answer."""
         deadline = time.monotonic() + limits.request_seconds
+        answer, headers = self._open(prepared, limits, deadline)
+        body = read_body(answer.raw, headers, limits, deadline)
+        answer.raw.release_conn()
+        return Response(status=answer.status_code, headers=headers, body=body)
+
+    def elements(
+        self, prepared: requests.PreparedRequest, limits: TransportLimits
+    ) -> Iterator[Response]:
+        """The elements of a successful answer, or the whole of any other."""
+        deadline = time.monotonic() + limits.request_seconds
+        answer, headers = self._open(prepared, limits, deadline)
+        if answer.status_code == 200:
+            pieces = read_pieces(answer.raw, headers, limits.stream_bytes_max, deadline)
+            bodies = elements_of(pieces, limits.response_bytes_max)
+        else:
+            bodies = iter([read_body(answer.raw, headers, limits, deadline)])
+        for body in bodies:
+            yield Response(status=answer.status_code, headers=headers, body=body)
+        answer.raw.release_conn()
+
+    def _open(
+        self, prepared: requests.PreparedRequest, limits: TransportLimits, deadline: float
+    ) -> tuple[requests.Response, dict[str, str]]:
+        """Send it and read the headers of the answer, with lower-case names."""
         self._guard.deadline = deadline
         answer = self._session.send(
             prepared,
@@ -197,10 +295,7 @@ class _Session:
                 f"the platform answered HTTP {answer.status_code}, a redirect; it is not"
                 " followed; check the base URL"
             )
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        body = read_body(answer.raw, headers, limits, deadline)
-        answer.raw.release_conn()
-        return Response(status=answer.status_code, headers=headers, body=body)
+        return answer, {name.lower(): value for name, value in answer.headers.items()}
 
     def spoil(self) -> None:
         """Do not use the connection again."""
@@ -213,23 +308,29 @@ class _Session:
 def read_body(
     raw: Any, headers: Mapping[str, str], limits: TransportLimits, deadline: float
 ) -> bytes:
-    """The decoded body, read to its end within time and size.
+    """The decoded body, read to its end within time and size; raises as `read_pieces`."""
+    return b"".join(read_pieces(raw, headers, limits.response_bytes_max, deadline))
+
+
+def read_pieces(
+    raw: Any, headers: Mapping[str, str], bytes_max: int, deadline: float
+) -> Iterator[bytes]:
+    """The decoded body, piece by piece as it arrives.
 
     Raises TooMuchData beyond the size (also for what a compressed body would become),
     IncompleteRead when it is shorter than announced, PlatformBusy past the deadline.
     """
     decoder = _decoder(headers.get("content-encoding", ""))
-    parts: list[bytes] = []
     received = size = 0
     while chunk := raw.read1(_CHUNK_BYTES, decode_content=False):
         received += len(chunk)
         data = chunk
         if decoder is not None:
-            data = decoder.decompress(chunk, limits.response_bytes_max - size + 1)
+            data = decoder.decompress(chunk, bytes_max - size + 1)
         size += len(data)
-        if size > limits.response_bytes_max:
-            raise TooMuchData(f"the answer is larger than {limits.response_bytes_max} bytes")
-        parts.append(data)
+        if size > bytes_max:
+            raise TooMuchData(f"the answer is larger than {bytes_max} bytes")
+        yield data
         if time.monotonic() > deadline:
             raise PlatformBusy("the answer did not arrive in time")
     announced = headers.get("content-length", "")
@@ -237,7 +338,6 @@ def read_body(
         raise IncompleteRead("the answer is shorter than it says")
     if decoder is not None and received and (not decoder.eof or decoder.unused_data):
         raise IncompleteRead("the compressed answer does not end where it should")
-    return b"".join(parts)
 
 
 def _decoder(encoding: str) -> Any:

@@ -18,6 +18,9 @@ class TransportLimits:
     total_seconds: float = 7200.0
     #: Decoded bytes of one answer. More is TooMuchData: the adapter asks for less at a time.
     response_bytes_max: int = 64 * 1024 * 1024
+    #: Decoded bytes of an answer that is taken element by element; each element by itself has
+    #: to keep to `response_bytes_max`.
+    stream_bytes_max: int = 2 * 1024 * 1024 * 1024
     requests_per_read_max: int = 20_000
     #: Tries of one request before its error is raised in the read.
     attempts_max: int = 5
