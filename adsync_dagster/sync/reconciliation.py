@@ -3,7 +3,7 @@
 An account-wide report may hide deleted entities, leave a living one out, or be older than the
 totals beside it. So a day that does not add up is, in this order: compared with totals read
 again (numbers that move are not a loss), completed by reading by id what the report may have
-hidden, corrected to zero where the platform says twice that nothing is left and the totals
+hidden, corrected to zero where two syncs in a row hear that nothing is left and the totals
 agree, completed by asking every entity that was silent, and only then explained. What stays
 is kept as a residual with its class; a moving or unexplained day is never sealed.
 """
@@ -46,11 +46,12 @@ def reconcile_level(
         return set()
     days, moved = _reread_totals(context, residuals, totals)
     residuals = _compare(context, level, days)
+    unproven: set[date] = set()
     if residuals:
-        residuals = _complete_hidden(context, level, days, residuals, absent)
+        residuals, unproven = _complete_hidden(context, level, days, residuals, absent)
     if residuals and not _explained_before(residuals):
         residuals = _ask_the_silent(context, level, days)
-    return _classify(context, level, residuals, moved)
+    return _classify(context, level, residuals, moved, unproven)
 
 
 def read_totals(context: SyncContext, days: DateRange) -> dict[date, DayTotals]:
@@ -107,8 +108,11 @@ def _complete_hidden(
     days: DateRange,
     residuals: Sequence[Residual],
     absent: Collection[AbsentRow],
-) -> list[Residual]:
-    """Read by id what the report may hide, then prove zeros where rows are gone for good."""
+) -> tuple[list[Residual], set[date]]:
+    """Read by id what the report may hide, then prove zeros where rows are gone for good.
+
+    Returns the days still apart, and those of them with rows whose end is not proven.
+    """
     apart = {residual.date for residual in residuals}
     gone = {row for row in absent if row[1] in apart}
     hidden = entities.hidden_candidates(
@@ -116,10 +120,8 @@ def _complete_hidden(
     )
     still_gone = _read_by_id(context, level, sorted({*hidden, *(row[0] for row in gone)}), days)
     residuals = _compare(context, level, days)
-    if residuals:
-        _prove_zeros(context, level, residuals, sorted(gone & still_gone))
-        residuals = _compare(context, level, days)
-    return residuals
+    unproven = _prove_zeros(context, level, residuals, sorted(gone & still_gone))
+    return _compare(context, level, days) if residuals else [], unproven
 
 
 def _read_by_id(
@@ -147,31 +149,46 @@ def _read_by_id(
 
 def _prove_zeros(
     context: SyncContext, level: Level, residuals: Sequence[Residual], rows: Sequence[AbsentRow]
-) -> None:
-    """Set rows to zero that two reads no longer show, where the day then adds up exactly."""
+) -> set[date]:
+    """Set rows to zero that neither report nor read by id show any more; the days not proven.
+
+    One sync's word is not enough: a platform in trouble answers every question with nothing.
+    So the day must have been apart in the same way at an earlier sync, and what is left of it
+    must then add up, or fall short as it does when an entity was never seen.
+    """
+    unproven: set[date] = set()
     for residual in residuals:
         gone = [row for row in rows if row[1] == residual.date]
         if not gone:
             continue
         day = DateRange(since=residual.date, until=residual.date)
         try:
+            if residual.residual_class not in _SEEN_APART:
+                raise _NotProven
             with context.session.transaction() as connection:
                 metrics.zero_rows(connection, context.account, level, gone, context.clock.now())
-                if account_days.reconcile(connection, context.account, level, day):
+                rest = account_days.reconcile(connection, context.account, level, day)
+                if not all(map(_falls_short, rest)):
                     raise _NotProven
         except _NotProven:
+            unproven.add(residual.date)
             context.log.warning(
-                "[sync] %s: %d %s row(s) of %s are gone from the reports, but the account's"
-                " total does not confirm it; they are kept",
+                "[sync] %s: %d %s row(s) of %s are gone from the reports; they are kept until"
+                " a later sync and the account's total confirm it",
                 context.account.key,
                 len(gone),
                 level,
                 residual.date,
             )
+    return unproven
+
+
+#: Classes of a day that an earlier sync found apart by these very amounts.
+_SEEN_APART = frozenset({ResidualClass.MOVING, ResidualClass.UNEXPLAINED})
 
 
 class _NotProven(Exception):
-    """Rolls back a zeroing that the account's total does not confirm."""
+    """Rolls back a zeroing that is not proven."""
 
 
 def _explained_before(residuals: Sequence[Residual]) -> bool:
@@ -199,10 +216,14 @@ def _ask_the_silent(context: SyncContext, level: Level, days: DateRange) -> list
 
 
 def _classify(
-    context: SyncContext, level: Level, residuals: Sequence[Residual], moved: set[date]
+    context: SyncContext,
+    level: Level,
+    residuals: Sequence[Residual],
+    moved: set[date],
+    unproven: set[date],
 ) -> set[date]:
     """Name each remaining residual; returns the days that must not be sealed."""
-    classes = {residual.date: _class_of(residual, moved) for residual in residuals}
+    classes = {residual.date: _class_of(residual, moved, unproven) for residual in residuals}
     if classes:
         with context.session.transaction() as connection:
             for name in sorted(set(classes.values())):
@@ -211,18 +232,25 @@ def _classify(
     return {day for day, name in classes.items() if name != ResidualClass.NEVER_SEEN_ENTITY}
 
 
-def _class_of(residual: Residual, moved: set[date]) -> ResidualClass:
+def _class_of(residual: Residual, moved: set[date], unproven: set[date]) -> ResidualClass:
     if residual.date in moved:
         return ResidualClass.MOVING
-    amounts = (
-        residual.spend,
-        residual.impressions,
-        residual.clicks,
-        residual.conversions,
-        residual.conversion_value,
-    )
     # Children can only fall short of the total when one of them was never seen. Children
     # above the total means a row of ours is wrong or stale, and a person should look.
-    if all(amount >= 0 for amount in amounts):
+    if residual.date not in unproven and _falls_short(residual):
         return ResidualClass.NEVER_SEEN_ENTITY
     return ResidualClass.UNEXPLAINED
+
+
+def _falls_short(residual: Residual) -> bool:
+    """Whether no amount of the children is above the total."""
+    return all(
+        amount >= 0
+        for amount in (
+            residual.spend,
+            residual.impressions,
+            residual.clicks,
+            residual.conversions,
+            residual.conversion_value,
+        )
+    )
