@@ -228,7 +228,7 @@ def _set_field(body: Body, _call: Call, options: dict[str, Any]) -> Body:
 def _rows(body: Body, options: dict[str, Any]) -> list[Body]:
     """The rows a field fault strikes: `rows` many from the start, or all; or the node itself."""
     rows = body.get("data", [body])
-    return list(rows or ())[: options.get("rows")]
+    return [row for row in rows or () if isinstance(row, dict)][: options.get("rows")]
 
 
 def _data_is_null(body: Body, _call: Call, _options: dict[str, Any]) -> Body:
