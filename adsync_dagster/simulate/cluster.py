@@ -48,7 +48,9 @@ class Arena:
         self.reset()
         self.connection.execute(oracle_queries["guards_off"].encode())
         columns = dict(self._tables())
-        for table in sorted(saved, key=lambda name: name != "ad_accounts"):
+        for table in sorted(saved, key=_order):
+            if _order(table) == 2:
+                self.connection.execute(oracle_queries["empty_logs"].encode())
             statement = _statement("restore_table", table, columns[table])
             with self.connection.cursor().copy(statement) as copy:
                 copy.write(saved[table])
@@ -84,6 +86,13 @@ def prepared_arena(server_url: str) -> Arena:
     url = with_driver(server_url, "", name)
     migrate(url)
     return Arena(url)
+
+
+def _order(table: str) -> int:
+    """Accounts first, logs last."""
+    if table in {"ad_entity_parent_changes", "ad_status_change_log"}:
+        return 2 if table == "ad_entity_parent_changes" else 3
+    return 0 if table == "ad_accounts" else 1
 
 
 def _statement(name: str, table: str, columns: list[str]) -> sql.Composed:

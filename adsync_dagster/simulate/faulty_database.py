@@ -87,12 +87,25 @@ class FaultyConnection(psycopg.Connection[Any]):
         if self.tap is None:
             manager.__exit__(None, None, None)
             return
-        self.tap.passing(IoKind.COMMIT, lambda: manager.__exit__(None, None, None), self._error)
+        committed = False
+
+        def commit() -> None:
+            nonlocal committed
+            committed = True
+            manager.__exit__(None, None, None)
+
+        try:
+            self.tap.passing(IoKind.COMMIT, commit, self._error)
+        except psycopg.Error as error:
+            if not committed:
+                manager.__exit__(type(error), error, error.__traceback__)
+            raise
 
     def _error(self, kind: IoFaultKind) -> Exception:
         if kind is IoFaultKind.ERROR:
             if self.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
-                self.pgconn.exec_(b"ROLLBACK")
+                # The server, too, must refuse everything until the transaction is rolled back.
+                self.pgconn.exec_(b"SELECT 1/0")
             return psycopg.errors.SerializationFailure("simulated serialization failure")
         self.pgconn.finish()
         return psycopg.OperationalError("simulated loss of the connection")

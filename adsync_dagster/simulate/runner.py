@@ -20,7 +20,7 @@ from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.engine import Answers, Engine
 from adsync_dagster.simulate.exchange import SimulatedClock
 from adsync_dagster.simulate.faulty_database import wait_until_unlocked
-from adsync_dagster.simulate.io import Crash, IoFault, IoFaultKind
+from adsync_dagster.simulate.io import Crash, IoFault, IoFaultKind, IoKind
 from adsync_dagster.simulate.scenario import Event, Scenario
 from adsync_dagster.simulator.instants import SECOND, micros
 from adsync_dagster.simulator.oracle import Oracle
@@ -114,6 +114,9 @@ class Runner:
         self.answers = Answers()
         self.outcome = Outcome(scenario.seed, Judgement())
         self.capture = _Capture()
+        #: What passed the tap in the last tick, and whether a fault struck there.
+        self.passages: list[IoKind] = []
+        self.struck = False
         self.lives = 0
         arena.reset()
         self._build()
@@ -204,6 +207,7 @@ class Runner:
         statements = len(self.engine.tap.passed)
         struck = [hit.name for hit in self.simulator.faults.hits[hits:]]
         tap = self.engine.tap
+        self.passages, self.struck = list(tap.passed), tap.struck is not None
         if tap.struck is not None:
             struck.append(f"io:{tap.struck[0]}:{tap.struck[1]}")
             self._note(struck[-1])
