@@ -7,6 +7,7 @@ against it by a test. Nothing here reads a file or opens a connection.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,10 @@ VARIABLES: dict[str, str] = {
     "ADSYNC_FACEBOOK_CONVERSION_ACTION": "The action_type that counts as a conversion",
     "ADSYNC_FACEBOOK_WINDOW_DAYS": "Days Meta keeps revising a day after it ends",
     "ADSYNC_FACEBOOK_MARGIN_DAYS": "Days added before a day is sealed",
+    "ADSYNC_TIKTOK_CONVERSION_METRIC": "The report metric that counts conversions",
+    "ADSYNC_TIKTOK_VALUE_METRIC": "The report metric that says what conversions were worth",
+    "ADSYNC_TIKTOK_WINDOW_DAYS": "Days TikTok keeps revising a day after it ends",
+    "ADSYNC_TIKTOK_MARGIN_DAYS": "Days added before a day is sealed",
     "ADSYNC_HISTORY_DAYS": "Days of history a first sync reads",
     "ADSYNC_RECENT_DAYS": "Days every sync reads again",
     "ADSYNC_TOKEN_KEY": "Base64 of 32 bytes that wraps credentials; unset: a file in ADSYNC_HOME",
@@ -68,6 +73,10 @@ class Settings:
     facebook_conversion_action: str = "omni_purchase"
     facebook_window_days: int = 28
     facebook_margin_days: int = 2
+    tiktok_conversion_metric: str = "conversion"
+    tiktok_value_metric: str = "total_purchase_value"
+    tiktok_window_days: int = 28
+    tiktok_margin_days: int = 2
     history_days: int = 90
     recent_days: int = 3
     accounts_per_run: int = 10
@@ -100,6 +109,14 @@ class Settings:
             or defaults.facebook_conversion_action,
             facebook_window_days=_integer(env, "ADSYNC_FACEBOOK_WINDOW_DAYS", 28, 0, 365),
             facebook_margin_days=_integer(env, "ADSYNC_FACEBOOK_MARGIN_DAYS", 2, 0, 365),
+            tiktok_conversion_metric=_metric(
+                env, "ADSYNC_TIKTOK_CONVERSION_METRIC", defaults.tiktok_conversion_metric
+            ),
+            tiktok_value_metric=_metric(
+                env, "ADSYNC_TIKTOK_VALUE_METRIC", defaults.tiktok_value_metric
+            ),
+            tiktok_window_days=_integer(env, "ADSYNC_TIKTOK_WINDOW_DAYS", 28, 0, 365),
+            tiktok_margin_days=_integer(env, "ADSYNC_TIKTOK_MARGIN_DAYS", 2, 0, 365),
             history_days=_integer(env, "ADSYNC_HISTORY_DAYS", 90, 1, 1123),
             recent_days=_integer(env, "ADSYNC_RECENT_DAYS", 3, 1, 90),
             accounts_per_run=_integer(env, "ADSYNC_ACCOUNTS_PER_RUN", 10, 1, 1000),
@@ -125,6 +142,13 @@ def _cron(env: Mapping[str, str], name: str, default: str) -> str:
         raise UsageError(
             f"{name} is {text[:40]!r}; write a cron line of five fields, such as 0 * * * *"
         )
+    return text
+
+
+def _metric(env: Mapping[str, str], name: str, default: str) -> str:
+    text = env.get(name) or default
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,79}", text, re.ASCII):
+        raise UsageError(f"{name} is {text[:40]!r}; write a metric's name like complete_payment")
     return text
 
 

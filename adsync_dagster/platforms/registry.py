@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from adsync_dagster.errors import UsageError
-from adsync_dagster.platforms import facebook
+from adsync_dagster.platforms import facebook, tiktok
 from adsync_dagster.platforms.protocol import PlatformAdapter
 from adsync_dagster.records import Platform
 
@@ -27,6 +27,18 @@ class AdapterSettings(Protocol):
     def facebook_margin_days(self) -> int: ...
 
     @property
+    def tiktok_conversion_metric(self) -> str: ...
+
+    @property
+    def tiktok_value_metric(self) -> str: ...
+
+    @property
+    def tiktok_window_days(self) -> int: ...
+
+    @property
+    def tiktok_margin_days(self) -> int: ...
+
+    @property
     def history_days(self) -> int: ...
 
     @property
@@ -43,6 +55,18 @@ def adapter_for(platform: Platform, settings: AdapterSettings) -> PlatformAdapte
                 facebook.RULES,
                 window_days=settings.facebook_window_days,
                 margin_days=settings.facebook_margin_days,
+                history_days=settings.history_days,
+                recent_days=settings.recent_days,
+            ),
+        )
+    if platform is Platform.TIKTOK:
+        return tiktok.TikTokAdapter(
+            conversion_metric=settings.tiktok_conversion_metric,
+            value_metric=settings.tiktok_value_metric,
+            rules=replace(
+                tiktok.RULES,
+                window_days=settings.tiktok_window_days,
+                margin_days=settings.tiktok_margin_days,
                 history_days=settings.history_days,
                 recent_days=settings.recent_days,
             ),

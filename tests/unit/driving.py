@@ -52,7 +52,11 @@ class Driven:
         return [record.platform_id for record in self.records]  # type: ignore[union-attr]
 
 
-def drive(read: Read, script: Iterable[Script]) -> Driven:
+def drive(
+    read: Read,
+    script: Iterable[Script],
+    check: Callable[[Response], None] = check_response,
+) -> Driven:
     """Run a read to its end; the error it ends with is kept in the outcome.
 
     Every request takes the next answer of the script; an answer that fails its check is
@@ -65,7 +69,7 @@ def drive(read: Read, script: Iterable[Script]) -> Driven:
         while True:
             if isinstance(step, Request):
                 done.requests.append(step)
-                step = _answer(read, step, answers)
+                step = _answer(read, step, answers, check)
             elif isinstance(step, Rows):
                 done.pages.append(step)
                 done.records.extend(step.records)
@@ -81,14 +85,14 @@ def drive(read: Read, script: Iterable[Script]) -> Driven:
     return done
 
 
-def _answer(read: Read, request: Request, answers: Any) -> Any:
+def _answer(read: Read, request: Request, answers: Any, check: Callable[[Response], None]) -> Any:
     scripted = next(answers, None)
     assert scripted is not None, f"unexpected request {request}"
     if isinstance(scripted, AdsyncError):
         return read.throw(scripted)
     response = scripted if isinstance(scripted, Response) else scripted(request)
     try:
-        check_response(response)
+        check(response)
     except AdsyncError as error:
         caught = error
     else:
