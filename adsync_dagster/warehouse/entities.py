@@ -97,13 +97,12 @@ def mark_unreachable(
     return cursor.rowcount
 
 
-def ensure_stubs(connection: Connection, account: Account, level: Level | None = None) -> int:
+def ensure_stubs(connection: Connection, account: Account) -> int:
     """Make entity rows for what staged numbers name and nobody has seen; how many were made.
 
-    Parents are made as well, whatever the level. A stub's status is UNKNOWN with no raw status;
-    it owes no final sync until a read says what it is.
+    Rows name their parents, so all three levels are looked at. A stub's status is UNKNOWN with
+    no raw status; it owes no final sync until a read says what it is.
     """
-    del level  # rows of a finer level name their parents, so all three are always looked at
     values = {"ad_account_id": account.id}
     return sum(
         connection.execute(queries[name], values).rowcount

@@ -31,7 +31,7 @@ def merge_metrics(
     if days is None or days[0] is None:
         return MergeCounts(0, 0, 0)
     since, until = days
-    ensure_stubs(connection, account, level)
+    ensure_stubs(connection, account)
     ensure_partitions(connection, since, until)
     row = connection.execute(
         queries["merge_metrics"],
