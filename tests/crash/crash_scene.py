@@ -153,13 +153,14 @@ class Scene:
     # ── workers ───────────────────────────────────────────────────────────────────────────
 
     def start(self, job: str, *, armed: str = "", url: str = "") -> Worker:
-        """Start a worker: final_sync, pending or account_sync, "account_sync*2" in two threads."""
+        """Start a worker: final_sync, pending, account_sync ("*2": two threads), sensor_tick."""
         variables = {
             "ADSYNC_HOME": str(self.harness.settings.home),
             "ADSYNC_DATABASE_URL": url or self.harness.url,
             "ADSYNC_FACEBOOK_BASE_URL": self.harness.simulator.base_url,
             "ADSYNC_HISTORY_DAYS": str(self.harness.settings.history_days),
             "ADSYNC_NOW": self.harness.clock.now().isoformat(),
+            "DAGSTER_HOME": str(self.folder),
         }
         if armed:
             variables["ADSYNC_CRASH_POINT"] = armed
@@ -214,11 +215,12 @@ class Scene:
     def differences(self, ids: Collection[str] | None = None) -> list[Difference]:
         """Entity-days on which warehouse and ledger differ, of all levels."""
         found = []
+        [first] = self.harness.query("SELECT history_start FROM ad_accounts")
         for level in LEVELS:
             known = {e.id for e in self.harness.world.entities("act_501", level)}
             chosen = known if ids is None else known & set(ids)
             if chosen:
-                found += self.harness.differences(level, ids=chosen)
+                found += self.harness.differences(level, since=first["history_start"], ids=chosen)
         return found
 
     def assert_nothing_early(self) -> None:

@@ -54,7 +54,7 @@ def record_restart(record_property: Callable[[str, object], None]) -> Callable[[
     def start(home: Path) -> None:
         began = time.monotonic()
         embedded.ensure_started(home)
-        record_property("server restart seconds", round(time.monotonic() - began, 2))
+        record_property("crashed Postgres: restart seconds", round(time.monotonic() - began, 2))
 
     return start
 
