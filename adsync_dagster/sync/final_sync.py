@@ -353,6 +353,7 @@ def _leave_pending(
             round_.token,
             str(error),
             blocked_reason=reason,
+            retry_after_seconds=error.retry_after_seconds if isinstance(error, Retryable) else None,
         )
     report.fail(error)
     report.failed += len(log_ids)
