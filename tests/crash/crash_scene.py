@@ -260,8 +260,9 @@ class Scene:
             assert query(doubled) == []
 
     def state(self) -> list[list[dict[str, Any]]]:
-        """Every row that a sync writes, with the transaction that wrote it."""
-        return [self.harness.query(f"SELECT xmin, t.* FROM {t} t ORDER BY t") for t in TABLES]
+        """Every row that a sync writes, with the transaction that wrote it, and its marks."""
+        rows = [self.harness.query(f"SELECT xmin, t.* FROM {t} t ORDER BY t") for t in TABLES]
+        return [*rows, self.harness.query(MARKS)]
 
     # ── the server ────────────────────────────────────────────────────────────────────────
 
@@ -275,8 +276,15 @@ class Scene:
             )
         ]
 
+    def cut_off_holder(self) -> None:
+        """End the connection that holds the account's lock, as a failing network does."""
+        [backend] = self.backends(HOLDERS)
+        self.harness.query("SELECT pg_terminate_backend(%s, 5000)", backend)
+
 
 TABLES = ("ad_metrics", "ad_status_change_log", "ad_campaigns", "ad_sets", "ads", "ad_account_days")
+MARKS = "SELECT first_synced_at, last_synced_at, history_start FROM ad_accounts"
+HOLDERS = "pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)"
 #: Rows that exist twice, entities as well as changes; keys make most of this impossible.
 DOUBLED = (
     "SELECT entity_id, date FROM ad_metrics GROUP BY entity_id, date HAVING count(*) > 1",
