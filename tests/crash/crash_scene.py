@@ -31,7 +31,7 @@ from adsync_dagster.sync.environment import Environment
 from adsync_dagster.warehouse.database import Database, with_driver
 from adsync_dagster.warehouse.tokens import TokenVault
 
-SECONDS_MAX = 40.0
+SECONDS_MAX = 60.0
 POLL_SECONDS = 0.01
 LEVELS = ("campaign", "adset", "ad")
 

@@ -14,9 +14,9 @@ from harness import Harness
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash_daemon")]
 
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 90.0
 #: The first back-off after an attempt without a trace is 30 seconds.
-RECOVERY_SECONDS_MAX = 80.0
+RECOVERY_SECONDS_MAX = 120.0
 ENDED_BADLY = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
