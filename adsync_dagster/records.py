@@ -70,6 +70,10 @@ class AccountInfo:
     status: str
     #: True when the account's status still lets its reports be read.
     readable: bool = True
+    #: How long this account's days may be revised, where that is a matter of its settings.
+    window_days: int | None = None
+    #: Values its credential needs beside those it was found with.
+    access: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,16 @@ class DailyMetrics(NamedTuple):
     extra: str | None
 
 
+class DayAmounts(NamedTuple):
+    """Numbers of one account-local day that are compared with each other."""
+
+    impressions: int
+    clicks: int
+    spend: Decimal
+    conversions: Decimal
+    conversion_value: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayTotals:
     """The platform's own account total of one account-local day: the checksum of its children."""
@@ -126,6 +140,8 @@ class DayTotals:
     spend: Decimal
     conversions: Decimal
     conversion_value: Decimal
+    #: The part that the platform tells of campaigns only: no ad set or ad has a row for it.
+    campaigns_only: DayAmounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

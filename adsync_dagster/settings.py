@@ -35,6 +35,9 @@ VARIABLES: dict[str, str] = {
     "ADSYNC_TIKTOK_VALUE_METRIC": "The report metric that says what conversions were worth",
     "ADSYNC_TIKTOK_WINDOW_DAYS": "Days TikTok keeps revising a day after it ends",
     "ADSYNC_TIKTOK_MARGIN_DAYS": "Days added before a day is sealed",
+    "ADSYNC_GOOGLE_ADS_API_VERSION": "Google Ads API version, such as v26",
+    "ADSYNC_GOOGLE_ADS_WINDOW_DAYS": "Days Google keeps revising a day, at most, after it ends",
+    "ADSYNC_GOOGLE_ADS_MARGIN_DAYS": "Days added before a day is sealed",
     "ADSYNC_HISTORY_DAYS": "Days of history a first sync reads",
     "ADSYNC_RECENT_DAYS": "Days every sync reads again",
     "ADSYNC_TOKEN_KEY": "Base64 of 32 bytes that wraps credentials; unset: a file in ADSYNC_HOME",
@@ -77,6 +80,9 @@ class Settings:
     tiktok_value_metric: str = "total_purchase_value"
     tiktok_window_days: int = 28
     tiktok_margin_days: int = 2
+    google_ads_api_version: str = "v26"
+    google_ads_window_days: int = 90
+    google_ads_margin_days: int = 3
     history_days: int = 90
     recent_days: int = 3
     accounts_per_run: int = 10
@@ -117,6 +123,9 @@ class Settings:
             ),
             tiktok_window_days=_integer(env, "ADSYNC_TIKTOK_WINDOW_DAYS", 28, 0, 365),
             tiktok_margin_days=_integer(env, "ADSYNC_TIKTOK_MARGIN_DAYS", 2, 0, 365),
+            google_ads_api_version=_google_version(env, defaults.google_ads_api_version),
+            google_ads_window_days=_integer(env, "ADSYNC_GOOGLE_ADS_WINDOW_DAYS", 90, 0, 365),
+            google_ads_margin_days=_integer(env, "ADSYNC_GOOGLE_ADS_MARGIN_DAYS", 3, 0, 365),
             history_days=_integer(env, "ADSYNC_HISTORY_DAYS", 90, 1, 1123),
             recent_days=_integer(env, "ADSYNC_RECENT_DAYS", 3, 1, 90),
             accounts_per_run=_integer(env, "ADSYNC_ACCOUNTS_PER_RUN", 10, 1, 1000),
@@ -180,4 +189,12 @@ def _api_version(env: Mapping[str, str], default: str) -> str:
     digits = text.removeprefix("v").split(".")
     if not text.startswith("v") or len(digits) != 2 or not all(d.isdigit() for d in digits):
         raise UsageError(f"ADSYNC_FACEBOOK_API_VERSION is {text[:20]!r}; write it like v26.0")
+    return text
+
+
+def _google_version(env: Mapping[str, str], default: str) -> str:
+    text = env.get("ADSYNC_GOOGLE_ADS_API_VERSION") or default
+    digits = text.removeprefix("v")
+    if digits == text or not (digits.isascii() and digits.isdigit() and len(digits) <= 3):
+        raise UsageError(f"ADSYNC_GOOGLE_ADS_API_VERSION is {text[:20]!r}; write it like v26")
     return text

@@ -9,7 +9,7 @@ only makes the next read longer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -40,6 +40,13 @@ class SettlementRules:
         for name in ("retention_days", "recent_days", "reread_hours", "history_days"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+
+
+def settled_within(rules: SettlementRules, window_days: int | None) -> SettlementRules:
+    """The rules of an account whose own window is known; it never widens the platform's."""
+    if window_days is None:
+        return rules
+    return replace(rules, window_days=min(max(window_days, 0), rules.window_days))
 
 
 class DayState(NamedTuple):

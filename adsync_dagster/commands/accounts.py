@@ -102,6 +102,7 @@ def add(
             token_file=token_file,
             token_stdin=token_stdin,
             base_url=settings.base_urls[chosen],
+            platform=chosen,
         )
         info = (
             _unverified(account_id)
@@ -211,6 +212,7 @@ def discover(
             token_file=token_file,
             token_stdin=token_stdin,
             base_url=settings.base_urls[chosen],
+            platform=chosen,
         )
         client = environment.client_with(
             chosen, credential, budget_key=f"{chosen}:discover", limits=WHILE_SOMEBODY_WAITS

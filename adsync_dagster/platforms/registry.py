@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
+from urllib.parse import urlsplit
 
-from adsync_dagster.errors import UsageError
-from adsync_dagster.platforms import facebook, tiktok
-from adsync_dagster.platforms.protocol import PlatformAdapter
+from adsync_dagster.platforms import facebook, google_ads, tiktok
+from adsync_dagster.platforms.google_ads_oauth import GoogleGrant
+from adsync_dagster.platforms.protocol import PlatformAdapter, TokenGrant
 from adsync_dagster.records import Platform
 
 
@@ -39,6 +40,18 @@ class AdapterSettings(Protocol):
     def tiktok_margin_days(self) -> int: ...
 
     @property
+    def google_ads_api_version(self) -> str: ...
+
+    @property
+    def google_ads_window_days(self) -> int: ...
+
+    @property
+    def google_ads_margin_days(self) -> int: ...
+
+    @property
+    def google_oauth_url(self) -> str: ...
+
+    @property
     def history_days(self) -> int: ...
 
     @property
@@ -46,7 +59,7 @@ class AdapterSettings(Protocol):
 
 
 def adapter_for(platform: Platform, settings: AdapterSettings) -> PlatformAdapter:
-    """The platform's adapter as the settings want it; UsageError when there is none."""
+    """The platform's adapter as the settings want it."""
     if platform is Platform.FACEBOOK:
         return facebook.FacebookAdapter(
             api_version=settings.facebook_api_version,
@@ -71,4 +84,28 @@ def adapter_for(platform: Platform, settings: AdapterSettings) -> PlatformAdapte
                 recent_days=settings.recent_days,
             ),
         )
-    raise UsageError(f"the platform {platform.value} is not supported by this version of adsync")
+    return google_ads.GoogleAdsAdapter(
+        api_version=settings.google_ads_api_version,
+        rules=replace(
+            google_ads.RULES,
+            window_days=settings.google_ads_window_days,
+            margin_days=settings.google_ads_margin_days,
+            history_days=settings.history_days,
+            recent_days=settings.recent_days,
+        ),
+    )
+
+
+class Grant(NamedTuple):
+    """How a platform's stored credentials become access tokens, and where."""
+
+    words: TokenGrant
+    url: str
+
+
+def grant_for(platform: Platform, settings: AdapterSettings) -> Grant | None:
+    """The platform's token exchange; None where the stored token itself is sent."""
+    if platform is not Platform.GOOGLE_ADS:
+        return None
+    url = settings.google_oauth_url
+    return Grant(GoogleGrant(urlsplit(url).path or "/"), url)

@@ -64,12 +64,7 @@ class PlatformResource(dg.ConfigurableResource[PlatformAccess]):
 
 
 def platform_resources(settings: Settings) -> dict[str, PlatformResource]:
-    """A resource for every platform that this version has an adapter for."""
-    resources: dict[str, PlatformResource] = {}
+    """A resource for every platform, as the settings want it."""
     for platform in Platform:
-        try:
-            adapter_for(platform, settings)
-        except UsageError:
-            continue
-        resources[platform.value] = PlatformResource(platform=platform)
-    return resources
+        adapter_for(platform, settings)
+    return {platform.value: PlatformResource(platform=platform) for platform in Platform}

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
 from adsync_dagster.records import DateRange, Level
-from adsync_dagster.settlement import history_start
+from adsync_dagster.settlement import history_start, settled_within
 from adsync_dagster.sync.change_history import read_change_history
 from adsync_dagster.sync.connecting import describe_account
 from adsync_dagster.sync.entities import sync_entities
@@ -133,7 +133,8 @@ class _AccountSync:
                 account = accounts.set_history_start(connection, account, start)
             accounts.clear_blocked(connection, account)
             account_state.unblock_changes(connection, account.id)
-        self.context = replace(context, account=account)
+        rules = settled_within(context.client.adapter.rules, info.window_days)
+        self.context = replace(context, account=account, settlement=rules)
 
     def _run_step(self, step: Step, level: Level, words: str) -> None:
         context = self.context

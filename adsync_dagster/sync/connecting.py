@@ -25,7 +25,11 @@ def describe_account(client: PlatformClient, account_id: str, clock: Clock) -> A
 def connect_account(
     environment: Environment, platform: Platform, info: AccountInfo, credential: Credential
 ) -> Account:
-    """Store an account and its credential in one transaction, or renew them."""
+    """Store an account and its credential in one transaction, or renew them.
+
+    What the account needs besides (Google's manager id) is stored with it, unless it says so.
+    """
+    credential = Credential({**info.access, **credential.values})
     with environment.database.connection() as connection, connection.transaction():
         account = accounts.add_account(connection, platform, info)
         environment.vault.store(connection, platform, info.platform_account_id, credential)

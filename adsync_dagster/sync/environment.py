@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from adsync_dagster.clock import Clock, clock_from_environment
 from adsync_dagster.errors import CredentialBlocked
 from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
-from adsync_dagster.platforms.registry import adapter_for
+from adsync_dagster.platforms.registry import adapter_for, grant_for
 from adsync_dagster.records import Account, Platform
 from adsync_dagster.settings import Settings
+from adsync_dagster.settlement import SettlementRules
 from adsync_dagster.transport import PlatformClient, RateBudget, TransportLimits
+from adsync_dagster.transport.access import AccessTokens, GrantedCredential
 from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.database import AccountSession, Database
 from adsync_dagster.warehouse.embedded import ensure_started
@@ -39,6 +41,7 @@ class Environment:
         self.settings = settings
         self.vault = vault
         self._budgets: dict[str, RateBudget] = {}
+        self._tokens: dict[tuple[str, ...], AccessTokens] = {}
         self._adapters: dict[Platform, PlatformAdapter] = {}
         self._guard = threading.Lock()
 
@@ -98,11 +101,22 @@ class Environment:
         return PlatformClient(
             self.adapter(platform),
             self.settings.base_urls[platform],
-            credential,
+            self._access(platform, credential),
             self.clock,
             limits=limits or TransportLimits(),
             budget=budget,
         )
+
+    def _access(self, platform: Platform, credential: Credential) -> Credential | GrantedCredential:
+        """The credential itself, or with the access token that all threads share."""
+        grant = grant_for(platform, self.settings)
+        key = None if grant is None else grant.words.key(credential)
+        if grant is None or key is None:
+            return credential
+        with self._guard:
+            if key not in self._tokens:
+                self._tokens[key] = AccessTokens(grant.words, grant.url, credential, self.clock)
+            return GrantedCredential(grant.words, credential, self._tokens[key])
 
     def close(self) -> None:
         self.database.dispose()
@@ -117,6 +131,13 @@ class SyncContext:
     client: PlatformClient
     clock: Clock
     log: logging.Logger = logger
+    #: The account's own rules of settlement, once it was asked for them.
+    settlement: SettlementRules | None = None
+
+    @property
+    def rules(self) -> SettlementRules:
+        """When the account's days are final: its own rules, or the platform's."""
+        return self.settlement or self.client.adapter.rules
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def read_metrics(
 
 
 def _due(context: SyncContext, *, everything_open: bool) -> list[DateRange]:
-    account, rules, now = context.account, context.client.adapter.rules, context.clock.now()
+    account, rules, now = context.account, context.rules, context.clock.now()
     start = account.history_start or history_start(now, account.timezone, rules)
     return plan(
         start=start,
@@ -117,7 +117,7 @@ def _seal(
     report: StepReport,
 ) -> None:
     """Seal the days whose every level was read late enough; unexplained days stay open."""
-    account, rules = context.account, context.client.adapter.rules
+    account, rules = context.account, context.rules
     oldest = min(started.values())
     final = [
         day

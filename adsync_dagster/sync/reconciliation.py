@@ -5,7 +5,8 @@ totals beside it. So a day that does not add up is, in this order: compared with
 again (numbers that move are not a loss), completed by reading by id what the report may have
 hidden, corrected to zero where two syncs in a row hear that nothing is left and the totals
 agree, completed by asking every entity that was silent, and only then explained. What stays
-is kept as a residual with its class; a moving or unexplained day is never sealed.
+is kept as a residual with its class; a moving or unexplained day is never sealed. Where the
+platform itself keeps numbers to campaigns (Performance Max), ad sets and ads lack just those.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import date
 from decimal import Decimal
 
 from adsync_dagster.errors import IncompleteRead
-from adsync_dagster.records import DateRange, DayTotals, Level
+from adsync_dagster.records import DateRange, DayAmounts, DayTotals, Level
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.warehouse import account_days, account_state, entities, metrics
 from adsync_dagster.warehouse.account_days import Residual, ResidualClass
@@ -42,16 +43,20 @@ def reconcile_level(
     `absent` are stored non-zero rows that the report did not show again.
     """
     residuals = _compare(context, level, DateRange(since=min(totals), until=max(totals)))
-    if not residuals:
-        return set()
-    days, moved = _reread_totals(context, residuals, totals)
+    if all(_is_campaigns_only(residual, totals) for residual in residuals):
+        explained = dict.fromkeys((one.date for one in residuals), ResidualClass.NO_AD_ROWS)
+        return _classify(context, level, explained)
+    days, moved, totals = _reread_totals(context, residuals, totals)
     residuals = _compare(context, level, days)
     unproven: set[date] = set()
-    if residuals:
-        residuals, unproven = _complete_hidden(context, level, days, residuals, absent)
-    if residuals and not _explained_before(residuals):
+    if not all(_is_campaigns_only(residual, totals) for residual in residuals):
+        residuals, unproven = _complete_hidden(context, totals, residuals, absent)
+    if not _explained_before(residuals, totals):
         residuals = _ask_the_silent(context, level, days)
-    return _classify(context, level, residuals, moved, unproven)
+    classes = {
+        residual.date: _class_of(residual, moved, unproven, totals) for residual in residuals
+    }
+    return _classify(context, level, classes)
 
 
 def read_totals(context: SyncContext, days: DateRange) -> dict[date, DayTotals]:
@@ -90,8 +95,8 @@ def _compare(context: SyncContext, level: Level, days: DateRange) -> list[Residu
 
 def _reread_totals(
     context: SyncContext, residuals: Sequence[Residual], before: Mapping[date, DayTotals]
-) -> tuple[DateRange, set[date]]:
-    """Read the totals of the days apart once more; returns those days and the ones that moved."""
+) -> tuple[DateRange, set[date], dict[date, DayTotals]]:
+    """Read the totals of the days apart once more: the days, those that moved, the totals."""
     days = DateRange(
         since=min(residual.date for residual in residuals),
         until=max(residual.date for residual in residuals),
@@ -99,13 +104,12 @@ def _reread_totals(
     fresh = read_totals(context, days)
     with context.session.transaction() as connection:
         account_days.record_totals(connection, context.account, fresh.values(), days)
-    return days, {day for day, total in fresh.items() if total != before[day]}
+    return days, {day for day, total in fresh.items() if total != before[day]}, fresh
 
 
 def _complete_hidden(
     context: SyncContext,
-    level: Level,
-    days: DateRange,
+    totals: Mapping[date, DayTotals],
     residuals: Sequence[Residual],
     absent: Collection[AbsentRow],
 ) -> tuple[list[Residual], set[date]]:
@@ -113,6 +117,7 @@ def _complete_hidden(
 
     Returns the days still apart, and those of them with rows whose end is not proven.
     """
+    level, days = residuals[0].level, DateRange(since=min(totals), until=max(totals))
     apart = {residual.date for residual in residuals}
     gone = {row for row in absent if row[1] in apart}
     hidden = entities.hidden_candidates(
@@ -120,7 +125,7 @@ def _complete_hidden(
     )
     still_gone = _read_by_id(context, level, sorted({*hidden, *(row[0] for row in gone)}), days)
     residuals = _compare(context, level, days)
-    unproven = _prove_zeros(context, level, residuals, sorted(gone & still_gone))
+    unproven = _prove_zeros(context, totals, residuals, sorted(gone & still_gone))
     return _compare(context, level, days) if residuals else [], unproven
 
 
@@ -148,7 +153,10 @@ def _read_by_id(
 
 
 def _prove_zeros(
-    context: SyncContext, level: Level, residuals: Sequence[Residual], rows: Sequence[AbsentRow]
+    context: SyncContext,
+    totals: Mapping[date, DayTotals],
+    residuals: Sequence[Residual],
+    rows: Sequence[AbsentRow],
 ) -> set[date]:
     """Set rows to zero that neither report nor read by id show any more; the days not proven.
 
@@ -161,14 +169,14 @@ def _prove_zeros(
         gone = [row for row in rows if row[1] == residual.date]
         if not gone:
             continue
-        day = DateRange(since=residual.date, until=residual.date)
+        level, day = residual.level, DateRange(since=residual.date, until=residual.date)
         try:
             if residual.residual_class not in _SEEN_APART:
                 raise _NotProven
             with context.session.transaction() as connection:
                 metrics.zero_rows(connection, context.account, level, gone, context.clock.now())
                 rest = account_days.reconcile(connection, context.account, level, day)
-                if not all(map(_falls_short, rest)):
+                if not all(_falls_short(left, totals) for left in rest):
                     raise _NotProven
         except _NotProven:
             unproven.add(residual.date)
@@ -191,9 +199,13 @@ class _NotProven(Exception):
     """Rolls back a zeroing that is not proven."""
 
 
-def _explained_before(residuals: Sequence[Residual]) -> bool:
-    """Whether every day is apart by exactly what an earlier read already explained."""
-    return all(residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY for residual in residuals)
+def _explained_before(residuals: Sequence[Residual], totals: Mapping[date, DayTotals]) -> bool:
+    """Whether every day is apart by exactly what an earlier read, or the platform, explains."""
+    return all(
+        residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
+        or _is_campaigns_only(residual, totals)
+        for residual in residuals
+    )
 
 
 def _ask_the_silent(context: SyncContext, level: Level, days: DateRange) -> list[Residual]:
@@ -216,41 +228,57 @@ def _ask_the_silent(context: SyncContext, level: Level, days: DateRange) -> list
 
 
 def _classify(
-    context: SyncContext,
-    level: Level,
-    residuals: Sequence[Residual],
-    moved: set[date],
-    unproven: set[date],
+    context: SyncContext, level: Level, classes: Mapping[date, ResidualClass]
 ) -> set[date]:
     """Name each remaining residual; returns the days that must not be sealed."""
-    classes = {residual.date: _class_of(residual, moved, unproven) for residual in residuals}
     if classes:
         with context.session.transaction() as connection:
             for name in sorted(set(classes.values())):
                 days = [day for day, given in classes.items() if given == name]
                 account_days.classify(connection, context.account, level, days, name)
-    return {day for day, name in classes.items() if name != ResidualClass.NEVER_SEEN_ENTITY}
+    return {day for day, name in classes.items() if name not in _EXPLAINED}
 
 
-def _class_of(residual: Residual, moved: set[date], unproven: set[date]) -> ResidualClass:
+#: What a day may be apart by and still be final.
+_EXPLAINED = frozenset({ResidualClass.NEVER_SEEN_ENTITY, ResidualClass.NO_AD_ROWS})
+
+
+def _class_of(
+    residual: Residual,
+    moved: set[date],
+    unproven: set[date],
+    totals: Mapping[date, DayTotals],
+) -> ResidualClass:
     if residual.date in moved:
         return ResidualClass.MOVING
+    if _is_campaigns_only(residual, totals):
+        return ResidualClass.NO_AD_ROWS
     # Children can only fall short of the total when one of them was never seen. Children
     # above the total means a row of ours is wrong or stale, and a person should look.
-    if residual.date not in unproven and _falls_short(residual):
+    if residual.date not in unproven and _falls_short(residual, totals):
         return ResidualClass.NEVER_SEEN_ENTITY
     return ResidualClass.UNEXPLAINED
 
 
-def _falls_short(residual: Residual) -> bool:
-    """Whether no amount of the children is above the total."""
-    return all(
-        amount >= 0
-        for amount in (
-            residual.spend,
-            residual.impressions,
-            residual.clicks,
-            residual.conversions,
-            residual.conversion_value,
-        )
-    )
+def _falls_short(residual: Residual, totals: Mapping[date, DayTotals]) -> bool:
+    """Whether no amount of the children is above the total, as far as they can show it."""
+    return all(amount >= 0 for amount in _unshown(residual, totals))
+
+
+def _is_campaigns_only(residual: Residual, totals: Mapping[date, DayTotals]) -> bool:
+    """Whether just that is missing which the platform tells of campaigns only."""
+    return not any(_unshown(residual, totals))
+
+
+def _unshown(residual: Residual, totals: Mapping[date, DayTotals]) -> list[Decimal]:
+    """What is missing besides that which no ad set or ad can show."""
+    only = totals[residual.date].campaigns_only
+    if only is None or residual.level is Level.CAMPAIGN:
+        only = DayAmounts(0, 0, Decimal(0), Decimal(0), Decimal(0))
+    return [
+        residual.impressions - only.impressions,
+        residual.clicks - only.clicks,
+        residual.spend - only.spend,
+        residual.conversions - only.conversions,
+        residual.conversion_value - only.conversion_value,
+    ]

@@ -87,6 +87,8 @@ def test_names_are_what_documents_and_operators_use() -> None:
     assert sorted(repository.get_top_level_resources()) == [
         "adsync",
         "facebook",
+        "google_ads",
+        "tiktok",
         "token_vault",
         "warehouse",
     ]
