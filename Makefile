@@ -3,9 +3,11 @@
 # path with spaces works.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-fast lint format docs benchmark wheel clean
+.PHONY: help install demo dev test test-fast lint format docs soak benchmark wheel clean
 
 TEST_WORKERS ?= 2
+SEEDS ?= 200
+FROM ?= 1
 ARGS ?=
 
 help: ## show this list
@@ -40,6 +42,9 @@ format: install ## let ruff rewrite the code
 
 docs: install ## put the help of every command into docs/cli.md
 	@.venv/bin/python scripts/update_cli_docs.py
+
+soak: install ## play SEEDS drawn runs of the whole engine, each judged (make soak SEEDS=500 FROM=1)
+	@.venv/bin/adsync simulate run --seeds $(FROM)..$$(( $(FROM) + $(SEEDS) - 1 ))
 
 benchmark: install ## measure throughput on this machine
 	@.venv/bin/python -m benchmarks $(ARGS)

@@ -1,8 +1,10 @@
-"""`adsync simulate serve`: the platforms' wires over a made-up world, for trying things out."""
+"""`adsync simulate`: the platforms' wires over a made-up world, and whole runs against them."""
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from adsync_dagster.clock import clock_from_environment
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import note, say
 from adsync_dagster.commands.ui import Port, require_free_port
+from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
 
 ACCOUNT = "act_501"
@@ -19,11 +22,6 @@ _ADS_PER_ADSET = 4
 _ADSETS_PER_CAMPAIGN = 4
 
 group = typer.Typer(help="The simulated platforms, on this machine only.", no_args_is_help=True)
-
-
-@group.callback()
-def _simulate() -> None:
-    """Keep `serve` a command of its own."""
 
 
 @group.command()
@@ -72,3 +70,67 @@ def serve(
         with suppress(KeyboardInterrupt):
             running.wait()
     return ExitCode.OK
+
+
+@group.command()
+def run(
+    *,
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="NUMBER", help="Play this one seed.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="A..B", help="Play a range of seeds, both ends included.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Play a saved scenario."),
+    ] = None,
+    until: Annotated[
+        int | None, typer.Option(min=1, metavar="TICK", help="Stop after that many ticks.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="Save failures, made small, in this folder."),
+    ] = None,
+) -> int:
+    """Play drawn fates of made-up accounts against the real engine, and judge every step.
+
+    The same seed is the same run. It needs no account and no setting: a Postgres of its own is
+    started in a temporary folder. Ends with 0 when nothing was lost, with 70 when something was.
+
+    \b
+    Example: adsync simulate run --seeds 1..20
+    """
+    from adsync_dagster.simulate.campaign import run_campaign, save_minimised
+    from adsync_dagster.simulate.cluster import arena
+    from adsync_dagster.simulate.draw import draw_scenario
+    from adsync_dagster.simulate.scenario import Scenario
+
+    if file is not None:
+        scenarios = [Scenario.from_json(file.read_bytes())]
+    else:
+        scenarios = [draw_scenario(number) for number in _numbers(seed, seeds)]
+    with _private_folder() as home, arena(Path(home)) as ground:
+        campaign = run_campaign(scenarios, ground, until_tick=until, say=note)
+        for outcome in campaign.failures if save is not None and until is None else ():
+            scenario = next(one for one in scenarios if one.seed == outcome.seed)
+            note(f"made small: {save_minimised(scenario, ground, save or Path())}")
+    say(campaign.closing_line())
+    return ExitCode.DEFECT if campaign.failures else ExitCode.OK
+
+
+def _numbers(seed: int | None, seeds: str | None) -> range:
+    """The seeds that were asked for; UsageError when it is neither or both."""
+    if (seed is None) == (seeds is None):
+        raise UsageError("name one seed (--seed 7), a range (--seeds 1..20) or a file (--file)")
+    if seed is not None:
+        return range(seed, seed + 1)
+    first, dots, last = (seeds or "").partition("..")
+    if not (dots and first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        raise UsageError(f"{seeds!r} is not a range of seeds; write it like 1..20")
+    return range(int(first), int(last) + 1)
+
+
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a run's Postgres, gone afterwards."""
+    return tempfile.TemporaryDirectory(prefix="adsync-simulate-", ignore_cleanup_errors=True)

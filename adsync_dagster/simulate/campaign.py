@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adsync_dagster.simulate.cluster import Arena
-from adsync_dagster.simulate.draw import draw_scenario
 from adsync_dagster.simulate.minimise import minimise
 from adsync_dagster.simulate.runner import Outcome, play
 from adsync_dagster.simulate.scenario import Scenario
+
+#: Seeds between two lines of progress.
+PROGRESS_EVERY = 25
 
 
 @dataclass(slots=True)
@@ -55,16 +57,22 @@ class Campaign:
 
 
 def run_campaign(
-    seeds: Iterable[int], arena: Arena, *, say: Callable[[str], None] | None = None
+    scenarios: Iterable[Scenario],
+    arena: Arena,
+    *,
+    until_tick: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Campaign:
-    """Play every seed; `say` is told of each failure when it happens."""
+    """Play every scenario; `say` is told of each failure, and now and then how far it is."""
     campaign, began = Campaign(), time.monotonic()
-    for seed in seeds:
-        outcome = play(draw_scenario(seed), arena)
+    for scenario in scenarios:
+        outcome = play(scenario, arena, until_tick=until_tick)
         campaign.add(outcome)
         campaign.seconds = time.monotonic() - began
         if outcome.failed and say is not None:
             say(describe(outcome))
+        elif say is not None and campaign.seeds % PROGRESS_EVERY == 0:
+            say(campaign.closing_line())
     return campaign
 
 

@@ -1,0 +1,410 @@
+"""Bugs to be planted in the engine, one at a time: what the oracle must be able to see.
+
+Each mutant patches product functions for the length of a block. Most are bugs that real
+connectors have. One of `seeds` must catch it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from adsync_dagster import settlement
+from adsync_dagster.errors import IncompleteRead, PlatformBusy
+from adsync_dagster.platforms import (
+    facebook,
+    facebook_batch,
+    facebook_insights,
+    facebook_wire,
+)
+from adsync_dagster.records import DateRange, Entity, Level
+from adsync_dagster.sync import entities as entity_sync
+from adsync_dagster.sync import final_sync, reconciliation
+from adsync_dagster.sync import metrics as metrics_sync
+from adsync_dagster.warehouse import account_days, changes, entities, metrics
+from adsync_dagster.warehouse import queries as warehouse_queries
+from adsync_dagster.warehouse.entities import MergeCounts
+
+Patches = Callable[[], list[Any]]
+#: The budget of every mutant.
+SEEDS = tuple(range(1, 31))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A planted bug, and the seeds of which one must catch it, the likeliest first."""
+
+    name: str
+    patches: Patches
+    seeds: tuple[int, ...] = SEEDS
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """The engine has the bug inside the block."""
+        with ExitStack() as stack:
+            for change in self.patches():
+                stack.enter_context(change)
+            yield
+
+
+def _query(name: str, old: str, new: str) -> Any:
+    """A patched named query; the text to be replaced must be there."""
+    texts = dict(warehouse_queries._load())
+    assert old in texts[name], f"the query {name} no longer holds {old!r}"
+    texts[name] = texts[name].replace(old, new)
+    warehouse_queries.level_query.cache_clear()
+    return patch.object(warehouse_queries, "_load", lambda: texts)
+
+
+def _done_without_metrics() -> list[Any]:
+    return [patch.object(final_sync.metrics, "merge_metrics", _merges_nothing)]
+
+
+def _merges_nothing(connection: Any, account: Any, level: Any, started: Any) -> MergeCounts:
+    """Only for final syncs: step 4 calls with a stage of many entities through the same name."""
+    if _called_from("final_sync"):
+        return MergeCounts(0, 0, 0)
+    return _MERGE(connection, account, level, started)
+
+
+_MERGE = metrics.merge_metrics
+
+
+def _called_from(module: str) -> bool:
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").endswith(f"sync.{module}"):
+            return True
+        if frame.f_globals.get("__name__", "").startswith("adsync_dagster.sync."):
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _vanished_ignored() -> list[Any]:
+    return [patch.object(entity_sync.entities, "absent_ids", lambda *_: [])]
+
+
+def _no_settling() -> list[Any]:
+    def plan(*, start: date, now: datetime, timezone: str, days: Any, rules: Any, **_: Any) -> Any:
+        first = start if not days else now.astimezone(UTC).date() - timedelta(days=1)
+        whole = settlement.plan(start=start, now=now, timezone=timezone, days=days, rules=rules)
+        return [
+            DateRange(since=max(part.since, first), until=part.until)
+            for part in whole
+            if part.until >= first
+        ]
+
+    return [patch.object(metrics_sync, "plan", plan)]
+
+
+def _final_sync_of_two_days() -> list[Any]:
+    real = final_sync.open_range
+
+    def short(*arguments: Any) -> DateRange:
+        days = real(*arguments)
+        return DateRange(since=max(days.since, days.until - timedelta(days=1)), until=days.until)
+
+    return [patch.object(final_sync, "open_range", short)]
+
+
+def _totals_from_our_own_rows() -> list[Any]:
+    real = account_days.reconcile
+
+    def agree(connection: Any, account: Any, level: Any, days: Any) -> list[Any]:
+        apart = real(connection, account, level, days)
+        account_days.classify(
+            connection, account, level, [rest.date for rest in apart], "never_seen_entity"
+        )
+        return []
+
+    return [patch.object(reconciliation.account_days, "reconcile", agree)]
+
+
+def _id_cursor() -> list[Any]:
+    return [
+        _query(
+            "claim_pending",
+            "AND next_attempt_at <= adsync_now()",
+            "AND next_attempt_at <= adsync_now() AND final_sync_attempted_at IS NULL"
+            " AND claim_token IS NULL",
+        )
+    ]
+
+
+def _final_sync_by_account_report() -> list[Any]:
+    def by_account(self: Any, account_id: str, level: Level, *rest: Any) -> Any:
+        _, days, started_at = rest
+        verdict = yield from self.report(account_id, level, days, started_at)
+        return verdict
+
+    return [patch.object(facebook.FacebookAdapter, "report_entities", by_account)]
+
+
+def _trust_truncated_page() -> list[Any]:
+    real = facebook_wire.page_of
+
+    def trusting(payload: Any, purpose: str) -> Any:
+        try:
+            return real(payload, purpose)
+        except IncompleteRead:
+            rows = payload.get("data") if isinstance(payload, dict) else None
+            return facebook_wire.Page(rows if isinstance(rows, list) else [], None, None)
+
+    return [
+        patch.object(facebook_wire, "page_of", trusting),
+        patch.object(facebook_insights, "page_of", trusting),
+        patch.object(final_sync, "_vanished", lambda *_: set()),
+    ]
+
+
+def _trust_empty_page_in_final_sync() -> list[Any]:
+    return [patch.object(final_sync, "_vanished", lambda *_: set())]
+
+
+def _failed_items_are_empty() -> list[Any]:
+    real = facebook_batch._body
+
+    def lenient(answer: Any, work: Any, item: Any) -> Any:
+        try:
+            return real(answer, work, item)
+        except (IncompleteRead, PlatformBusy):
+            return {"data": []}
+
+    return [
+        patch.object(facebook_batch, "_body", lenient),
+        patch.object(final_sync, "_vanished", lambda *_: set()),
+    ]
+
+
+def _empty_report_is_zero() -> list[Any]:
+    real = metrics.absent_rows
+
+    def absent(connection: Any, account: Any, level: Any, days: Any) -> Any:
+        gone = real(connection, account, level, days)
+        if not _called_from("final_sync"):
+            now = connection.execute("SELECT adsync_now()").fetchone()[0]
+            metrics.zero_rows(connection, account, level, gone, now)
+        return []
+
+    return [patch.object(metrics_sync.metrics, "absent_rows", absent)]
+
+
+def _vanished_is_deleted() -> list[Any]:
+    def resolve(context: Any, level: Level, stage: Any, absent: Any) -> list[str]:
+        stage.add(
+            [
+                Entity(
+                    level=level,
+                    platform_id=platform_id,
+                    name="gone",
+                    status="DELETED",
+                    platform_status="DELETED",
+                    effective_status="DELETED",
+                )
+                for platform_id in absent
+            ]
+        )
+        return []
+
+    return [patch.object(entity_sync, "_resolve_vanished", resolve)]
+
+
+def _gives_up() -> list[Any]:
+    real = changes.record_failure
+
+    def give_up(connection: Any, log_ids: Any, token: Any, error: str, **more: Any) -> int:
+        changes.complete(connection, log_ids, token)
+        return real(connection, log_ids, token, error, **more)
+
+    return [patch.object(final_sync.changes, "record_failure", give_up)]
+
+
+def _fixed_look_back() -> list[Any]:
+    real = settlement.plan
+
+    def plan(*, start: date, now: datetime, **more: Any) -> Any:
+        first = max(start, now.astimezone(UTC).date() - timedelta(days=30))
+        return real(start=first, now=now, **more)
+
+    return [patch.object(metrics_sync, "plan", plan)]
+
+
+def _sealed_after_a_week() -> list[Any]:
+    real = settlement.may_seal
+
+    def early(day: date, timezone: str, started: datetime, rules: Any) -> bool:
+        return real(day, timezone, started, replace(rules, window_days=7))
+
+    return [patch.object(metrics_sync, "may_seal", early)]
+
+
+def _no_descendants() -> list[Any]:
+    real = entities.descendants
+
+    def alone(connection: Any, account: Any, level: Any, entity_id: Any) -> Any:
+        return [ref for ref in real(connection, account, level, entity_id) if ref.level == level]
+
+    return [patch.object(final_sync.entities, "descendants", alone)]
+
+
+def _greatest_wins() -> list[Any]:
+    return [
+        _query(
+            "merge_metrics",
+            "impressions = excluded.impressions, clicks = excluded.clicks,",
+            "impressions = greatest(t.impressions, excluded.impressions),"
+            " clicks = greatest(t.clicks, excluded.clicks),",
+        )
+    ]
+
+
+def _days_of_utc() -> list[Any]:
+    def utc_day(instant: datetime, timezone: str) -> date:
+        return instant.astimezone(UTC).date()
+
+    return [
+        patch.object(final_sync, "account_day", utc_day),
+        patch.object(settlement, "account_day", utc_day),
+    ]
+
+
+def _own_switch_only() -> list[Any]:
+    real = facebook.parse_entity
+
+    def own(row: Any, question: Any) -> Entity:
+        entity = real(row, question)
+        return replace(entity, effective_status=entity.status)
+
+    return [
+        patch.object(facebook, "parse_entity", own),
+        patch.dict(facebook.read_listing.__globals__, {"parse_entity": own}),
+    ]
+
+
+def _moving_days_are_sealed() -> list[Any]:
+    def content(context: Any, level: Any, residuals: Any, *_: Any) -> set[date]:
+        days = [residual.date for residual in residuals]
+        with context.session.transaction() as connection:
+            account_days.classify(connection, context.account, level, days, "never_seen_entity")
+        return set()
+
+    return [
+        patch.object(reconciliation, "_classify", content),
+        patch.object(reconciliation, "_complete_hidden", _as_given),
+        patch.object(reconciliation, "_ask_the_silent", lambda *_: []),
+    ]
+
+
+def _hidden_never_asked() -> list[Any]:
+    return [
+        patch.object(reconciliation, "_complete_hidden", _as_given),
+        patch.object(reconciliation, "_ask_the_silent", _COMPARE),
+    ]
+
+
+_COMPARE = reconciliation._compare
+
+
+def _as_given(*arguments: Any) -> Any:
+    """Instead of reading hidden entities by id: the residuals stay as they are."""
+    return arguments[3], set()
+
+
+def _mark_before_metrics() -> list[Any]:
+    real = final_sync._read_and_commit
+
+    def early(context: Any, round_: Any, level: Any, ids: Any, report: Any) -> None:
+        finished = round_.finished_by({(level, platform_id) for platform_id in ids})
+        with context.session.transaction() as connection:
+            changes.complete(connection, finished, round_.token)
+        round_.drop(finished)
+        real(context, round_, level, ids, report)
+
+    return [patch.object(final_sync, "_read_and_commit", early)]
+
+
+def _page_without_next_is_the_end() -> list[Any]:
+    real = facebook_wire._next_cursor
+    return [
+        patch.object(
+            facebook_wire,
+            "_next_cursor",
+            lambda page, cursors, purpose: None if cursors else real(page, cursors, purpose),
+        ),
+        patch.object(entity_sync, "LIVING_ABSENT_MAX", 1000),
+    ]
+
+
+def _one_empty_answer_is_proof() -> list[Any]:
+    return [patch.object(reconciliation, "_SEEN_APART", frozenset({None, *_SEEN_APART}))]
+
+
+_SEEN_APART = reconciliation._SEEN_APART
+
+
+def _totals_move_behind_the_rows() -> list[Any]:
+    return [
+        _query("record_totals", "THEN 'open' ELSE d.state END", "THEN d.state ELSE d.state END")
+    ]
+
+
+def _token_in_the_error() -> list[Any]:
+    real = facebook.check_response
+
+    def leak(response: Any) -> None:
+        try:
+            real(response)
+        except PlatformBusy as error:
+            error.args = (f"{error} (token sim_campaign_token_canary_51c0)",)
+            raise
+
+    return [patch.object(facebook, "check_response", leak)]
+
+
+def _first_sight_not_logged() -> list[Any]:
+    return [
+        _query(
+            f"merge_{name}",
+            "p.status, p.platform_status, p.effective_status,",
+            "CASE WHEN p.is_new THEN 'ACTIVE' ELSE p.status END, p.platform_status,"
+            " CASE WHEN p.is_new THEN 'ACTIVE' ELSE p.effective_status END,",
+        )
+        for name in ("ads",)
+    ]
+
+
+MUTANTS = (
+    Mutant("done_without_metrics", _done_without_metrics),
+    Mutant("mark_before_metrics", _mark_before_metrics),
+    Mutant("vanished_ignored", _vanished_ignored),
+    Mutant("vanished_is_deleted", _vanished_is_deleted, (3, *SEEDS)),
+    Mutant("no_settling", _no_settling),
+    Mutant("final_sync_of_two_days", _final_sync_of_two_days),
+    Mutant("no_residual_check", _totals_from_our_own_rows),
+    Mutant("id_cursor", _id_cursor),
+    Mutant("final_sync_by_account_report", _final_sync_by_account_report, (5, *SEEDS)),
+    Mutant("trust_truncated_page", _trust_truncated_page),
+    Mutant("page_without_next_is_the_end", _page_without_next_is_the_end),
+    Mutant("trust_empty_page_in_final_sync", _trust_empty_page_in_final_sync),
+    Mutant("failed_items_are_empty", _failed_items_are_empty),
+    Mutant("empty_report_is_zero", _empty_report_is_zero),
+    Mutant("gives_up", _gives_up),
+    Mutant("fixed_look_back", _fixed_look_back),
+    Mutant("sealed_after_a_week", _sealed_after_a_week),
+    Mutant("no_descendants", _no_descendants),
+    Mutant("greatest_wins", _greatest_wins),
+    Mutant("days_of_utc", _days_of_utc, (5, *SEEDS)),
+    Mutant("own_switch_only", _own_switch_only),
+    Mutant("moving_days_are_sealed", _moving_days_are_sealed),
+    Mutant("hidden_never_asked", _hidden_never_asked),
+    Mutant("first_sight_not_logged", _first_sight_not_logged, (4, *SEEDS)),
+    Mutant("one_empty_answer_is_proof", _one_empty_answer_is_proof, (49, 76, *SEEDS)),
+    Mutant("totals_move_behind_the_rows", _totals_move_behind_the_rows, (13, *SEEDS)),
+    Mutant("token_in_the_error", _token_in_the_error),
+)

@@ -1,0 +1,93 @@
+"""Drawn fates of small accounts against the real engine: nothing is lost, whatever happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from simulation.mutants import MUTANTS
+
+from adsync_dagster.simulate.campaign import describe, run_campaign
+from adsync_dagster.simulate.cluster import Arena
+from adsync_dagster.simulate.draw import ACTIONS, IO_KINDS, WIRE_FAULTS, draw_scenario
+from adsync_dagster.simulate.minimise import minimise, signature
+from adsync_dagster.simulate.runner import play
+from adsync_dagster.simulate.scenario import AccountPlan, Config, Event, Scenario
+
+CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
+SEEDS = 200
+CHUNK = 25
+#: What must have happened in every chunk, or its seeds proved too little.
+ALWAYS = ("restart", "change:trigger:True", "change:first_sight:True", "act:delete", "act:pause")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))
+def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
+    """Every tick of every seed keeps the promise, and every seed comes to rest exact."""
+    scenarios = [draw_scenario(seed) for seed in range(first, first + CHUNK)]
+
+    campaign = run_campaign(scenarios, arena)
+
+    assert not campaign.failures, "\n".join(map(describe, campaign.failures))
+    assert campaign.verdicts["stable"] > 1_000
+    assert not [what for what in ALWAYS if not campaign.sometimes[what]]
+    struck = [what for what, often in campaign.sometimes.items() if often and ":" in what]
+    assert len([what for what in struck if what.startswith("fault:")]) >= 8
+    assert len([what for what in struck if what.startswith("io:")]) >= 3
+
+
+def test_the_seeds_hold_every_action_and_fault() -> None:
+    """Over all seeds of this suite each action and each fault is drawn several times."""
+    drawn: Counter[str] = Counter()
+    for seed in range(1, SEEDS + 1):
+        drawn.update(f"{event.kind}:{event.name}" for event in draw_scenario(seed).events)
+    wanted = [f"act:{name}" for name in ACTIONS]
+    wanted += [f"fault:{name}" for wires in WIRE_FAULTS.values() for name, _, _ in wires]
+    wanted += [f"io:{name}" for name in IO_KINDS]
+    wanted += [f"run:{name}" for name in ("sync", "final_syncs", "settle", "safety_net")]
+    assert not [what for what in wanted if drawn[what] < 5]
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)
+def test_what_failed_once_never_fails_again(path: Path, arena: Arena) -> None:
+    """Every scenario that once showed a bug is replayed for ever."""
+    outcome = play(Scenario.from_json(path.read_bytes()), arena)
+    assert not outcome.failed, describe(outcome)
+
+
+def test_a_seed_is_the_same_run_every_time(arena: Arena) -> None:
+    """Two plays of a seed with faults make the same ticks, requests, faults and verdicts."""
+    first, second = (play(draw_scenario(5), arena) for _ in range(2))
+    assert (first.ticks, first.requests) == (second.ticks, second.requests)
+    assert first.sometimes == second.sometimes
+    assert first.judgement.counts == second.judgement.counts
+
+
+def test_a_scenario_survives_its_file() -> None:
+    """A scenario read back from its JSON is the scenario."""
+    scenario = draw_scenario(11)
+    assert Scenario.from_json(scenario.to_json()) == scenario
+
+
+def test_a_run_that_could_lose_nothing_proves_nothing(arena: Arena) -> None:
+    """Without a single stop the verdict is unknown, not pass."""
+    account = AccountPlan(campaigns=1, adsets=1, ads=1, history_days=2, stopped=False)
+    config = Config(accounts=(account,), active_days=1, keep_running=True)
+    quiet = Scenario(seed=3, config=config, events=(Event(minute=0, kind="run", name="sync"),))
+    assert play(quiet, arena).word == "unknown"
+
+
+@pytest.mark.slow
+def test_a_failure_is_made_small(arena: Arena) -> None:
+    """Minimising keeps the broken rule and leaves most events out."""
+    mutant = next(one for one in MUTANTS if one.name == "final_sync_of_two_days")
+    with mutant.planted():
+        whole = draw_scenario(mutant.seeds[0])
+        small = minimise(whole, lambda candidate: play(candidate, arena), runs_max=40)
+        assert signature(play(small, arena)) == signature(play(whole, arena)) is not None
+    assert len(small.events) < len(whole.events) / 2
+    assert not play(replace(small), arena).failed
