@@ -161,7 +161,7 @@ def _text(value: str) -> str:
 
 def _extra(row: Mapping[str, Any], level: Level) -> dict[str, Any]:
     extra: dict[str, Any] = {}
-    for key in (*_EXTRAS[level], "smart_plus_ad_id"):
+    for key in _EXTRAS[level]:
         value = row.get(key)
         if isinstance(value, str) and value:
             extra[key] = _text(value)

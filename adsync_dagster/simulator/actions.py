@@ -144,6 +144,8 @@ class Actions:
                 raise UsageError(f"{level} {entity_id} is {old} and cannot become {status}")
             if old == status:
                 return
+            if status == "ARCHIVED" and not _can_archive(self.account(entity.account_id), level):
+                raise UsageError("TikTok has no archive; pause the campaign, or delete it")
             self._log(stamp, "status", entity, old, status)
             entity.push(stamp, own=status, updated_at=stamp)
             self._settle_status(entity, stamp, f"{level} {status.lower()}", own_changed=True)
@@ -335,3 +337,8 @@ class Actions:
     def _set_live(self, account: SimAccount, ad: SimEntity, stamp: int) -> None:
         live = account.delivers and ad.now.effective in DELIVERING
         self.ledger.book(account.id).set_live(ad.id, stamp, live=live)
+
+
+def _can_archive(account: SimAccount, level: str) -> bool:
+    """TikTok freezes ad groups and ads for good, which is what the word means there."""
+    return account.platform != "tiktok" or level != "campaign"

@@ -33,9 +33,11 @@ import orjson
 from adsync_dagster.clock import parse_instant
 from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.facebook_auth import Token
+from adsync_dagster.simulator.facebook_settings import FacebookSettings
 from adsync_dagster.simulator.faults import Rule
 from adsync_dagster.simulator.http import Answer, Call
 from adsync_dagster.simulator.instants import instant_of, micros
+from adsync_dagster.simulator.tiktok_settings import TikTokSettings
 
 if TYPE_CHECKING:
     from adsync_dagster.simulator.simulator import Simulator
@@ -47,7 +49,7 @@ ACTIONS = frozenset(
         "pause", "resume", "archive", "delete", "resurrect", "set_status", "set_hold",
         "set_account_status", "rename", "set_budget", "reparent", "late_conversions", "refund",
         "add_spend", "create_campaign", "create_adset", "create_ad",
-        "add_facebook_account", "add_bulk_facebook_account",
+        "add_facebook_account", "add_bulk_facebook_account", "add_tiktok_account",
     }
 )  # fmt: skip
 
@@ -194,11 +196,20 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _settings(simulator: Simulator, call: Call) -> Any:
-    for platform, changes in _body(call).items():
-        if platform != "facebook":
+    wires: dict[str, FacebookSettings | TikTokSettings] = {
+        "facebook": simulator.facebook.settings,
+        "tiktok": simulator.tiktok.settings,
+    }
+    asked = _body(call)
+    for platform, changes in asked.items():
+        if platform not in wires:
             raise UsageError(f"no platform is called {platform!r}")
-        simulator.facebook.settings.update(changes)
-    return asdict(simulator.facebook.settings)
+        wires[platform].update(changes)
+    shown = next(iter(asked), "facebook")
+    return {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in asdict(wires[shown]).items()
+    }
 
 
 def _token(simulator: Simulator, call: Call) -> Any:

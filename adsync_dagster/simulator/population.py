@@ -148,6 +148,8 @@ class _Planner:
         if level != "ad" and random.random() < 0.5:
             budget = 1_000 + 500 * int(40 * random.random())
         stops = _plan_stops(random, level, created_at, self.now) if self.stopped else ()
+        if level == "campaign" and self.account.platform == "tiktok":
+            stops = tuple((at, "PAUSED" if word == "ARCHIVED" else word) for at, word in stops)
         return _Planned(level, index, parent, name, created_at, stops, traits, budget)
 
 

@@ -16,6 +16,9 @@ from adsync_dagster.simulator.control import PREFIX, answer_control
 from adsync_dagster.simulator.facebook import FacebookWire, split_version
 from adsync_dagster.simulator.faults import Faults, Rule
 from adsync_dagster.simulator.http import Answer, BrokenTransport, Call, read_form
+from adsync_dagster.simulator.tiktok import PREFIX as TIKTOK_PREFIX
+from adsync_dagster.simulator.tiktok import TikTokWire
+from adsync_dagster.simulator.tiktok import where_of as where_of_tiktok
 from adsync_dagster.simulator.world import World
 
 
@@ -36,6 +39,7 @@ class Simulator:
         self.world = world
         self.faults = Faults(world.seed, world.now)
         self.facebook = FacebookWire(world, self.faults)
+        self.tiktok = TikTokWire(world, self.faults, self.facebook.tokens)
         #: The latest requests, oldest first.
         self.requests: deque[Seen] = deque(maxlen=requests_kept)
 
@@ -60,13 +64,19 @@ class Simulator:
         with self.world.lock:
             if path.startswith(PREFIX):
                 return answer_control(self, call).encode()
-            answer = self.facebook.handle(call)
+            answer, where = self._answer(call)
             self.requests.append(Seen(self.world.now(), call.method, path, answer.status))
-            where = "/".join(split_version(path, self.facebook.settings)[1])
             encoded = self._spoil_bytes(call.method, where, answer)
         for rule in self.faults.fire("transport", call.method, where):
             raise BrokenTransport(rule.name, encoded, rule.options)
         return encoded.encode()
+
+    def _answer(self, call: Call) -> tuple[Answer, str]:
+        """The answer of the platform whose path it is, and the path as faults match it."""
+        if call.path.startswith(TIKTOK_PREFIX):
+            return self.tiktok.handle(call), where_of_tiktok(call.path)
+        where = "/".join(split_version(call.path, self.facebook.settings)[1])
+        return self.facebook.handle(call), where
 
     def _spoil_bytes(self, method: str, where: str, answer: Answer) -> Answer:
         for rule in self.faults.fire("encode", method, where):

@@ -82,6 +82,31 @@ class World(Actions):
             populate(self, account, size)
             return account
 
+    def add_tiktok_account(
+        self,
+        account_id: str = "7010000000000000501",
+        name: str = "Shop TT",
+        currency: str = "USD",
+        timezone: str = "America/Los_Angeles",
+        *,
+        campaigns: int = 40,
+        adsets: int = 150,
+        ads: int = 600,
+        history_days: int = 90,
+        stopped: bool = True,
+    ) -> SimAccount:
+        """Add a TikTok advertiser with history up to now, a sixth of it already stopped.
+
+        TikTok has no archive: what is ARCHIVED is an ad group or ad that it froze.
+        """
+        with self.acting():
+            account = self._open(
+                account_id, name, currency, timezone, history_days, platform="tiktok"
+            )
+            size = Size(campaigns, adsets, ads, history_days, stopped=stopped)
+            populate(self, account, size)
+            return account
+
     def add_bulk_facebook_account(
         self,
         account_id: str = "act_900",
@@ -182,16 +207,21 @@ class World(Actions):
     # Building
 
     def _open(
-        self, account_id: str, name: str, currency: str, timezone: str, days: int
+        self,
+        account_id: str,
+        name: str,
+        currency: str,
+        timezone: str,
+        days: int,
+        *,
+        platform: str = "facebook",
     ) -> SimAccount:
         if account_id in self.accounts:
             raise UsageError(f"this world already has the account {account_id}")
         zone = Zone(timezone)
         unit = 1_000_000 if currency in META_OFFSET_ONE else 10_000
         created_at = zone.start(zone.day(self.now()) - max(days - 1, 0))
-        account = SimAccount(
-            "facebook", account_id, name, currency, timezone, zone, unit, created_at
-        )
+        account = SimAccount(platform, account_id, name, currency, timezone, zone, unit, created_at)
         self.accounts[account_id] = account
         self.activities[account_id] = []
         self.ledger.open_account(account_id, zone)

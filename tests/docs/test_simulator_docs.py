@@ -12,10 +12,13 @@ from adsync_dagster.simulator.control import ACTIONS, HANDLERS, PREFIX
 from adsync_dagster.simulator.facebook_settings import FacebookSettings, UsageKnobs
 from adsync_dagster.simulator.faults import STAGES
 from adsync_dagster.simulator.simulator import Simulator
+from adsync_dagster.simulator.tiktok_settings import TikTokSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 KNOBS = [
-    field.name for kind in (FacebookSettings, UsageKnobs) for field in dataclasses.fields(kind)
+    field.name
+    for kind in (FacebookSettings, UsageKnobs, TikTokSettings)
+    for field in dataclasses.fields(kind)
 ]
 
 

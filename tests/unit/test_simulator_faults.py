@@ -16,6 +16,7 @@ from adsync_dagster.simulator.facebook_errors import NAMED
 from adsync_dagster.simulator.faults import STAGES
 from adsync_dagster.simulator.http import BrokenTransport
 from adsync_dagster.simulator.simulator import Simulator
+from adsync_dagster.simulator.tiktok_faults import FAULTS as TIKTOK_FAULTS
 from adsync_dagster.simulator.world import World
 
 START = datetime(2026, 3, 3, 15, 30, tzinfo=UTC)
@@ -23,8 +24,10 @@ ACCOUNT = "act_501"
 ADS = f"/v26.0/{ACCOUNT}/ads"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
-#: Faults that other tests strike with: test_simulator_insights and test_facebook_sdk.
+#: Faults that other tests strike with: test_simulator_insights, test_facebook_sdk and
+#: test_simulator_tiktok.
 ELSEWHERE = {name for name in STAGES if name.startswith("report_")} | {"batch_item_null"}
+ELSEWHERE |= set(TIKTOK_FAULTS)
 
 
 @pytest.fixture

@@ -1,0 +1,603 @@
+"""The TikTok client against the simulated Business API on a real port.
+
+A read either ends with exactly what the ledger holds, or it raises: whatever the wire does,
+there is no third outcome. Truth is taken from the world, never from the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adsync_dagster.clock import VirtualClock
+from adsync_dagster.errors import (
+    AccountBlocked,
+    AdsyncError,
+    Blocked,
+    CredentialBlocked,
+    Defect,
+    IncompleteRead,
+    PermissionBlocked,
+    Retryable,
+    UsageError,
+)
+from adsync_dagster.platforms.protocol import Credential, Read
+from adsync_dagster.platforms.tiktok import TikTokAdapter
+from adsync_dagster.platforms.tiktok_wire import ReadLimits
+from adsync_dagster.records import LEVELS, DailyMetrics, DateRange, DayTotals, Entity, Level
+from adsync_dagster.simulator.facebook_auth import Token
+from adsync_dagster.simulator.server import RunningSimulator, serve
+from adsync_dagster.simulator.simulator import Simulator
+from adsync_dagster.simulator.tiktok_settings import TikTokSettings
+from adsync_dagster.simulator.world import World
+from adsync_dagster.transport import PlatformClient, TransportLimits
+
+NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
+ACCOUNT = "7010000000000000501"
+SHORT = DateRange(since=date(2026, 3, 7), until=date(2026, 3, 10))
+#: Longer than TikTok answers at once.
+LONG = DateRange(since=date(2026, 1, 20), until=date(2026, 3, 10))
+#: Pages and filters small enough that every read has many.
+SMALL = ReadLimits(
+    page_rows=40, page_rows_floor=4, pages_max=300, ids_max=9, report_campaign_ids_max=3,
+    task_polls_max=12,
+)  # fmt: skip
+LIMITS = TransportLimits(read_seconds=2.0, request_seconds=4.0, response_bytes_max=4_000_000)
+TOKEN = "sim_conformance"
+
+
+@dataclass
+class Stand:
+    """A served world and a client of it."""
+
+    world: World
+    simulator: Simulator
+    client: PlatformClient
+    clock: VirtualClock
+
+    @property
+    def adapter(self) -> TikTokAdapter:
+        assert isinstance(self.client.adapter, TikTokAdapter)
+        return self.client.adapter
+
+    @property
+    def settings(self) -> TikTokSettings:
+        return self.simulator.tiktok.settings
+
+    @property
+    def paths(self) -> list[str]:
+        return [seen.path for seen in self.simulator.requests]
+
+    def arm(self, name: str, **options: Any) -> None:
+        self.simulator.faults.arm(name, **options)
+
+    def read(self, read: Read) -> list[Any]:
+        """The records of a read."""
+        return self.client.rows(read)[0]
+
+    def ids(self, level: Level, *, deleted: bool = True) -> list[str]:
+        """Every entity of a level that ever was."""
+        return [
+            entity.id
+            for entity in self.world.entities(ACCOUNT, level.value)
+            if deleted or "DELETED" not in {entity.own, entity.effective}
+        ]
+
+
+class _Port(Simulator):
+    """What the port serves: the simulator of the test that runs, as servers are slow to start."""
+
+    served: Simulator
+
+    def handle(self, *args: Any, **options: Any) -> tuple[int, dict[str, str], bytes]:
+        return self.served.handle(*args, **options)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[RunningSimulator]:
+    """A real port for all tests of this module."""
+    with serve(_Port(World())) as running:
+        yield running
+
+
+@pytest.fixture
+def stand(port: RunningSimulator) -> Iterator[Stand]:
+    """An account with paused, frozen and deleted objects at every level, and sixty days."""
+    clock = VirtualClock(NOW)
+    world = World(seed=11, clock=clock)
+    world.add_tiktok_account(ACCOUNT, campaigns=6, adsets=12, ads=30, history_days=60)
+    ads = [ad for ad in world.entities(ACCOUNT, "ad") if ad.effective == "ACTIVE"]
+    world.delete("ad", ads[0].id)
+    world.delete("adset", str(ads[1].adset_id))
+    world.delete("campaign", ads[-1].campaign_id)
+    world.pause("adset", str(ads[len(ads) // 2].adset_id))
+    simulator = Simulator(world)
+    assert isinstance(port.simulator, _Port)
+    port.simulator.served = simulator
+    client = PlatformClient(
+        TikTokAdapter(limits=SMALL),
+        port.base_url,
+        Credential({"access_token": TOKEN}),
+        clock,
+        limits=LIMITS,
+    )
+    yield Stand(world, simulator, client, clock)
+    client.close()
+
+
+def entity_truth(stand: Stand, level: Level) -> dict[str, tuple[str, ...]]:
+    """Name, statuses and parents of everything that ever was."""
+    return {
+        entity.id: (
+            entity.name,
+            entity.own,
+            entity.effective,
+            str(None if level is Level.CAMPAIGN else entity.campaign_id),
+            str(entity.adset_id if level is Level.AD else None),
+        )
+        for entity in stand.world.entities(ACCOUNT, level.value)
+    }
+
+
+def entities(records: list[Any]) -> dict[str, tuple[str, ...]]:
+    """The same of what was read; the last of an id wins, as in the stage."""
+    return {
+        record.platform_id: (
+            record.name,
+            record.status,
+            record.effective_status,
+            str(record.campaign_id),
+            str(record.adset_id),
+        )
+        for record in records
+        if isinstance(record, Entity)
+    }
+
+
+Numbers = tuple[int, int, Decimal, Decimal, Decimal]
+
+
+def numbers_of(columns: dict[str, int]) -> Numbers:
+    """The ledger's integers as the columns of the warehouse."""
+    million = Decimal(1_000_000)
+    return (
+        columns["impressions"],
+        columns["clicks"],
+        columns["spend_micros"] / million,
+        Decimal(columns["conversions"]),
+        columns["conversion_value_micros"] / million,
+    )
+
+
+def metrics_truth(
+    stand: Stand, level: Level, days: DateRange, ids: set[str] | None = None
+) -> dict[tuple[str, str], Numbers]:
+    """What happened to these entities, per day, as the ledger knows it."""
+    rows = stand.world.ledger.rows(ACCOUNT, level.value, days.since, days.until)
+    return {
+        (entity_id, day.isoformat()): numbers_of(totals.as_dict())
+        for entity_id, day, totals in rows
+        if ids is None or entity_id in ids
+    }
+
+
+def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
+    """The same of what was read; the last of a key wins, as in the stage."""
+    return {
+        (record.platform_id, str(record.date)): (
+            int(record.impressions),
+            int(record.clicks),
+            Decimal(record.spend),
+            Decimal(record.conversions),
+            Decimal(record.conversion_value),
+        )
+        for record in records
+        if isinstance(record, DailyMetrics)
+    }
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_listing_shows_everything_that_ever_was(stand: Stand, level: Level) -> None:
+    """Deleted, frozen and paused objects included, with the statuses that are true."""
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, level, NOW))
+    truth = entity_truth(stand, level)
+    assert entities(records) == truth
+    assert {"DELETED", "ACTIVE"} <= {effective for _, _, effective, _, _ in truth.values()}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_look_up_shows_the_deleted_too(stand: Stand, level: Level) -> None:
+    """By id everything that ever was is shown, and an unknown id is named as missing."""
+    ids = stand.ids(level)
+    records, verdict = stand.client.rows(
+        stand.adapter.lookup_entities(ACCOUNT, level, [*ids, "999"], NOW)
+    )
+    assert entities(records) == entity_truth(stand, level)
+    assert verdict.missing_ids == {"999"}
+
+
+def test_every_hold_of_the_world_has_its_status(stand: Stand) -> None:
+    """Reviews, refusals and partial delivery arrive as the world means them."""
+    ads = [ad.id for ad in stand.world.entities(ACCOUNT, "ad") if ad.effective == "ACTIVE"]
+    holds = ("PENDING_REVIEW", "DISAPPROVED", "WITH_ISSUES", "IN_PROCESS")
+    for ad, hold in zip(ads, holds, strict=False):
+        stand.world.set_hold("ad", ad, hold)
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert entities(records) == entity_truth(stand, Level.AD)
+
+
+@pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: DateRange) -> None:
+    """Rows of everything, the deleted included, in windows of thirty days."""
+    records = stand.read(stand.adapter.report(ACCOUNT, level, days, NOW))
+    truth = metrics_truth(stand, level, days)
+    assert metrics(records) == truth
+    gone = set(stand.ids(level)) - set(stand.ids(level, deleted=False))
+    assert gone & {entity_id for entity_id, _ in truth}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_rows_name_the_parents_their_day_counted_for(stand: Stand, level: Level) -> None:
+    """A row knows its ad group and campaign, so that a stub entity finds its place."""
+    truth = entity_truth(stand, level)
+    for record in stand.read(stand.adapter.report(ACCOUNT, level, SHORT, NOW)):
+        campaign, adset = truth[record.platform_id][3:]
+        assert (str(record.campaign_id), str(record.adset_id)) == (campaign, adset)
+        assert (record.reach is None) == (record.impressions == "0")
+
+
+@pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_reports_by_id_show_the_deleted_too(stand: Stand, level: Level, days: DateRange) -> None:
+    """An id filter alone would hide them."""
+    gone = set(stand.ids(level)) - set(stand.ids(level, deleted=False))
+    records = stand.read(stand.adapter.report_entities(ACCOUNT, level, [*gone, "999"], days, NOW))
+    truth = metrics_truth(stand, level, days, gone)
+    assert metrics(records) == truth
+    assert truth
+
+
+def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
+    """The account's own totals include what is deleted, and what is purged."""
+    stand.settings.purged = frozenset(stand.ids(Level.AD)[:5])
+    records = stand.read(stand.adapter.report_totals(ACCOUNT, LONG, NOW))
+    seen = {record.date: record for record in records if isinstance(record, DayTotals)}
+    for ordinal in range(LONG.since.toordinal(), LONG.until.toordinal() + 1):
+        day = date.fromordinal(ordinal)
+        truth = numbers_of(stand.world.ledger.account_total(ACCOUNT, day))
+        record = seen.get(day)
+        if record is None:
+            assert not any(truth)
+        else:
+            assert (record.impressions, record.clicks, record.spend) == truth[:3]
+            assert (record.conversions, record.conversion_value) == truth[3:]
+
+
+def test_what_tiktok_purged_is_missing_and_not_invented(stand: Stand) -> None:
+    """A purged ad is in no list and no row; by id it is named as missing."""
+    purged = stand.ids(Level.AD)[3]
+    stand.settings.purged = frozenset({purged})
+    listed = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    _, verdict = stand.client.rows(
+        stand.adapter.lookup_entities(ACCOUNT, Level.AD, stand.ids(Level.AD), NOW)
+    )
+    assert set(stand.ids(Level.AD)) - set(entities(listed)) == {purged}
+    assert verdict.missing_ids == {purged}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_truncated_report_is_asked_for_in_parts(stand: Stand, level: Level) -> None:
+    """With the header that tells of it, by groups of campaigns, then of ad groups."""
+    largest = max(
+        sum(1 for ad in stand.world.entities(ACCOUNT, "ad") if ad.adset_id == one)
+        for one in stand.ids(Level.ADSET)
+    )
+    stand.settings.ads_considered_max = largest + 1
+    stand.settings.task_shows_deleted = True
+    records = stand.read(stand.adapter.report(ACCOUNT, level, LONG, NOW))
+    assert metrics(records) == metrics_truth(stand, level, LONG)
+    assert stand.paths.count("/open_api/v1.3/campaign/get/") == 1
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_no_part_can_hold_becomes_a_task(stand: Stand, level: Level) -> None:
+    """An ad group too large for a synchronous report is left to an asynchronous one."""
+    stand.settings.ads_considered_max = 1
+    stand.settings.task_shows_deleted = True
+    records = stand.read(stand.adapter.report(ACCOUNT, level, SHORT, NOW))
+    assert metrics(records) == metrics_truth(stand, level, SHORT)
+    assert "/open_api/v1.3/report/task/download/" in stand.paths
+
+
+def test_a_task_that_hides_the_deleted_loses_only_them(stand: Stand) -> None:
+    """Where sources conflict the deleted are missing from the task, and come by id."""
+    stand.settings.report_cells_max = 0
+    records = stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
+    alive = set(stand.ids(Level.AD, deleted=False))
+    assert metrics(records) == metrics_truth(stand, Level.AD, SHORT, alive)
+
+
+@pytest.mark.parametrize("fault", ["task_failed", "task_stuck", "task_cut"])
+@pytest.mark.parametrize("count", [1, None])
+def test_tasks_that_go_wrong_are_repeated(stand: Stand, fault: str, count: int | None) -> None:
+    """One bad task costs another one; tasks that are always bad end the read."""
+    stand.settings.report_cells_max = 0
+    stand.settings.task_shows_deleted = True
+    stand.arm(fault, count=count)
+    try:
+        records = stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
+    except Retryable:
+        assert count is None or fault == "task_cut"
+        return
+    assert metrics(records) == metrics_truth(stand, Level.AD, SHORT)
+    assert count == 1
+
+
+def test_heavy_reports_are_asked_for_in_halves(stand: Stand) -> None:
+    """When TikTok times out, every row still comes, from fewer days at a time."""
+    stand.settings.report_cells_max = 200
+    records = stand.read(stand.adapter.report(ACCOUNT, Level.AD, LONG, NOW))
+    assert metrics(records) == metrics_truth(stand, Level.AD, LONG)
+    assert "/open_api/v1.3/report/task/create/" not in stand.paths
+
+
+@pytest.mark.parametrize("zone", ["Etc/GMT+8", "America/Los_Angeles", "Asia/Kathmandu"])
+@pytest.mark.parametrize("display", [True, False])
+def test_account_days_follow_the_accounts_zone(stand: Stand, zone: str, display: bool) -> None:
+    """The POSIX sign is read right, and `display_timezone` is preferred."""
+    stand.world.add_tiktok_account(
+        "7010000000000000777", "Shop JP", "JPY", zone,
+        campaigns=1, adsets=1, ads=1, history_days=3,
+    )  # fmt: skip
+    stand.settings.display_timezone = display
+    (info,) = stand.read(stand.adapter.read_account(" 7010000000000000777", NOW))
+    assert (info.name, info.currency, info.status) == ("Shop JP", "JPY", "STATUS_ENABLE")
+    local = "Etc/GMT+8" if zone == "America/Los_Angeles" and not display else zone
+    assert info.timezone == local
+
+
+def test_smart_plus_ads_without_modify_time_are_kept(stand: Stand) -> None:
+    """The missing field is no reason to lose an ad."""
+    adset = next(one for one in stand.world.entities(ACCOUNT, "adset") if one.own == "ACTIVE")
+    ad = stand.world.create_ad(adset.id, "Smart+", traits={"smart_plus": "179900000000000001"})
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    (found,) = [record for record in records if record.platform_id == ad]
+    assert found.updated_at is None
+    assert found.created_at is not None
+
+
+def test_budgets_are_major_units(stand: Stand) -> None:
+    """5050 minor units are 50.5 dollars."""
+    campaign = stand.world.create_campaign(ACCOUNT, "New", daily_budget=5050)
+    (record,) = stand.read(stand.adapter.lookup_entities(ACCOUNT, Level.CAMPAIGN, [campaign], NOW))
+    assert record.extra["budget"] == "50.5"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"ids_as_numbers": True}, {"empty_total_page": 1}, {"secondary_status": False}],
+    ids=str,
+)
+def test_other_dialects_are_understood(stand: Stand, change: dict[str, Any]) -> None:
+    """Older answers, another count of empty pages, the sandbox: nothing is lost."""
+    stand.settings.update(change)
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert set(entities(records)) == set(stand.ids(Level.AD))
+    stand.world.add_tiktok_account("7010000000000000888", campaigns=0, adsets=0, ads=0)
+    assert not stand.read(stand.adapter.list_entities("7010000000000000888", Level.AD, NOW))
+
+
+def test_an_ad_created_between_two_pages_hides_nobody(stand: Stand) -> None:
+    """It shifts the others to later pages; what was there at the start is all read."""
+    before = entity_truth(stand, Level.AD)
+    adset = stand.ids(Level.ADSET)[0]
+    small = TikTokAdapter(limits=replace(SMALL, page_rows=8))
+    stand.arm("call", path="ad/get", skip=1, do=lambda: stand.world.create_ad(adset, "New"))
+    records = stand.read(small.list_entities(ACCOUNT, Level.AD, NOW))
+    assert set(before) <= set(entities(records))
+
+
+#: Faults of a single answer, and what they are armed with.
+ONCE: list[tuple[str, dict[str, Any]]] = [
+    ("reset", {}),
+    ("reset_mid_body", {}),
+    ("html_body", {}),
+    ("html_body", {"status": 200}),
+    ("empty_body", {}),
+    ("cut_json", {}),
+    ("invalid_json", {}),
+    ("not_a_number", {}),
+    ("http_status", {"status": 500}),
+    ("http_status", {"status": 429}),
+    ("tiktok_error", {"code": 40100}),
+    ("tiktok_error", {"code": 40700}),
+    ("tiktok_error", {"code": 50000}),
+    ("tiktok_error", {"code": 50002}),
+    ("tiktok_error", {"code": 51305, "status": 500}),
+    ("data_is_null", {}),
+    ("page_info_missing", {}),
+    ("page_info_wrong", {}),
+    ("total_shrinks", {}),
+    ("cut_rows", {}),
+    ("shift_rows", {}),
+    ("repeat_rows", {}),
+    ("endless_pages", {}),
+    ("huge_body", {"bytes": 20_000_000}),
+]
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+@pytest.mark.parametrize(
+    ("fault", "options"), ONCE, ids=[f"{n}-{list(o.values())}" for n, o in ONCE]
+)
+def test_one_fault_costs_a_try_or_the_read_and_never_the_truth(
+    stand: Stand, fault: str, options: dict[str, Any], skip: int
+) -> None:
+    """Listing, report and reads by id: whole, or a retryable error."""
+    adapter = TikTokAdapter(limits=replace(SMALL, page_rows=20))
+    ids = stand.ids(Level.AD)
+    reads: dict[str, tuple[Callable[[], Read], Callable[[list[Any]], bool]]] = {
+        "ad/get": (
+            lambda: adapter.list_entities(ACCOUNT, Level.AD, NOW),
+            lambda found: entities(found) == entity_truth(stand, Level.AD),
+        ),
+        "report/integrated": (
+            lambda: adapter.report(ACCOUNT, Level.AD, SHORT, NOW),
+            lambda found: metrics(found) == metrics_truth(stand, Level.AD, SHORT),
+        ),
+        "report/": (
+            lambda: adapter.report_entities(ACCOUNT, Level.AD, ids, SHORT, NOW),
+            lambda found: metrics(found) == metrics_truth(stand, Level.AD, SHORT),
+        ),
+    }
+    for path, (read, is_true) in reads.items():
+        stand.arm(fault, path=path, skip=skip, **options)
+        try:
+            assert is_true(stand.read(read())), path
+        except Retryable:
+            continue
+        finally:
+            stand.simulator.faults.disarm()
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        ("empty_page", {}),
+        ("cut_rows", {}),
+        ("shift_rows", {}),
+        ("repeat_rows", {}),
+        ("total_shrinks", {}),
+        ("endless_pages", {}),
+        ("page_info_wrong", {"info": {"page_size": 10}}),
+        ("page_info_wrong", {"info": {"total_page": 77}}),
+        ("page_info_wrong", {"info": {"total_number": "9"}}),
+        ("drop_field", {"field": "ad_id"}),
+        ("set_field", {"field": "advertiser_id", "value": "777"}),
+        ("set_field", {"field": "adgroup_id", "value": None}),
+        ("set_field", {"field": "secondary_status", "value": 7}),
+        ("set_field", {"field": "modify_time", "value": "yesterday"}),
+    ],
+)
+def test_a_listing_that_is_never_right_is_never_believed(
+    stand: Stand, fault: str, options: dict[str, Any]
+) -> None:
+    """A lasting fault ends as an incomplete read."""
+    adapter = TikTokAdapter(limits=replace(SMALL, page_rows=8))
+    stand.arm(fault, path="ad/get", count=None, **options)
+    with pytest.raises(IncompleteRead):
+        stand.read(adapter.list_entities(ACCOUNT, Level.AD, NOW))
+
+
+def test_a_status_nobody_knows_is_stored_and_counts_as_stopped(stand: Stand) -> None:
+    """An unknown word is kept raw and never refused."""
+    stand.arm("set_field", path="ad/get", field="secondary_status", value="AD_STATUS_NEWER",
+              count=None)  # fmt: skip
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert {record.effective_status for record in records} == {"AD_STATUS_NEWER"}
+    assert {record.platform_status.partition("/")[2] for record in records} == {"AD_STATUS_NEWER"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("stat_time_day", "2026-01-01 00:00:00"),
+        ("stat_time_day", "2026-03-08 01:00:00"),
+        ("ad_id", None),
+        ("spend", 12.5),
+        ("spend", "-"),
+        ("spend", "NaN"),
+        ("impressions", "-"),
+        ("impressions", "12.5"),
+        ("campaign_id", "x"),
+    ],
+)
+def test_report_rows_that_are_not_ours_are_refused(stand: Stand, field: str, value: Any) -> None:
+    """A row of another day, or without its numbers, fails the read."""
+    stand.arm("set_field", path="report/integrated", count=None, field=field, value=value)
+    with pytest.raises(Retryable):
+        stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
+
+
+def test_an_answer_about_other_days_is_refused(stand: Stand) -> None:
+    """A cached or mixed-up answer does not pass for the one that was asked for."""
+    other = DateRange(since=date(2026, 2, 25), until=date(2026, 2, 26))
+    stand.read(stand.adapter.report(ACCOUNT, Level.AD, other, NOW))
+    stand.arm("swapped", path="report/integrated", count=None)
+    with pytest.raises(Retryable):
+        stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (40001, PermissionBlocked),
+        (40102, CredentialBlocked),
+        (40105, CredentialBlocked),
+        (40125, PermissionBlocked),
+        (40300, AccountBlocked),
+        (41000, Blocked),
+        (40002, Defect),
+    ],
+)
+def test_what_a_person_must_mend_blocks_at_once(
+    stand: Stand, code: int, kind: type[AdsyncError]
+) -> None:
+    """Dead tokens and missing rights are not tried again, although they are HTTP 200."""
+    stand.arm("tiktok_error", path="ad/get", code=code, count=None)
+    with pytest.raises(kind):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert stand.paths == ["/open_api/v1.3/ad/get/"]
+
+
+def test_a_revoked_token_and_a_hidden_account_are_told_apart(stand: Stand) -> None:
+    """The token is a person's to renew, the account's right another one's to give."""
+    tokens = stand.simulator.tiktok.tokens
+    token = tokens.add(Token(value=TOKEN, accounts=frozenset({"1"})))
+    with pytest.raises(PermissionBlocked):
+        stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+    token.revoked = True
+    with pytest.raises(CredentialBlocked):
+        stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+
+
+def test_a_breached_rate_limit_ends_the_read_as_busy(stand: Stand) -> None:
+    """40100 that lasts is given up with a wait, never taken for an empty answer."""
+    stand.settings.calls_per_minute = 0
+    with pytest.raises(Retryable) as caught:
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert caught.value.retry_after_seconds is not None
+
+
+def test_maintenance_releases_the_worker(stand: Stand) -> None:
+    """A long wait ends the read at once."""
+    stand.arm("tiktok_error", path="ad/get", code=60001, count=None)
+    with pytest.raises(Retryable):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert len(stand.paths) == 1
+
+
+def test_the_change_history_asks_for_nothing(stand: Stand) -> None:
+    """There are no hints, and no request is spent on them."""
+    read = stand.adapter.read_change_history(ACCOUNT, NOW, NOW, NOW)
+    assert stand.client.rows(read)[1].row_count == 0
+    assert not stand.paths
+
+
+def test_discovery_never_puts_a_secret_into_a_url(stand: Stand) -> None:
+    """TikTok's list of advertisers needs that, so it is refused with what to do instead."""
+    with pytest.raises(UsageError, match="accounts add"):
+        stand.read(stand.adapter.read_accounts(NOW))
+
+
+def test_a_redirect_is_an_alarm(stand: Stand) -> None:
+    """Nobody follows it."""
+    stand.arm("redirect", path="ad/get", count=None)
+    with pytest.raises(Defect):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
