@@ -158,7 +158,7 @@ def _config(random: Random) -> Config:
         deleted_rows=random.choice(("docs_strict", "filter_deleted_works", "lenient")),
         offset_cursors=random.random() < 0.3,
         keep_running=random.random() < 0.3,
-        history_kept_days=random.choice((180, 180, 0)),
+        history_kept_days=random.choice((180, 0)),
     )
 
 
