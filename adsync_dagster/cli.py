@@ -6,7 +6,6 @@ this project's errors; nothing but `main` ends the process.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -74,11 +73,6 @@ def main(arguments: list[str] | None = None) -> None:
         lambda: command.main(given, prog_name="adsync", standalone_mode=False),
         debug="--debug" in given[:2],
     )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads of a run that was interrupted must not keep the shell waiting.
-    if code == exits.ExitCode.INTERRUPTED:
-        os._exit(code)
     raise SystemExit(code)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -56,8 +57,7 @@ def run_guarded(call: Callable[[], int | None], *, debug: bool) -> int:
     try:
         return int(call() or 0)
     except KeyboardInterrupt:
-        complain("interrupted; what was finished is kept")
-        return ExitCode.INTERRUPTED
+        leave(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         _close_stdout()
         return ExitCode.OK
@@ -71,6 +71,15 @@ def run_guarded(call: Callable[[], int | None], *, debug: bool) -> int:
         return _known(error, debug=debug)
     except Exception as error:  # noqa: BLE001  the last line of defence before a traceback
         return _unknown(error, debug=debug)
+
+
+def leave(code: ExitCode) -> NoReturn:
+    """End the process now, without waiting for threads that are still at work."""
+    remarks().show_cursor()
+    complain("interrupted; what was finished is kept")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def code_of(error: AdsyncError) -> ExitCode:

@@ -7,12 +7,16 @@ needed, and a run that fails here looks in the UI like any other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from adsync_dagster.commands.exits import ExitCode, worst
+from adsync_dagster.commands.exits import ExitCode, leave, worst
 from adsync_dagster.commands.output import StepProgress, progress_of
 from adsync_dagster.commands.surroundings import open_instance
 from adsync_dagster.settings import Settings
@@ -123,17 +127,53 @@ def _run(
     from adsync_dagster.definitions import defs
 
     job = defs.resolve_job_def(job_name)
-    result = job.execute_in_process(
-        run_config={**QUIET, **(config or {})},
-        instance=instance,
-        partition_key=partition_key,
-        raise_on_error=False,
-        tags={**tags, **STARTED_BY},
+    run_id = str(uuid4())
+    result = _interruptible(
+        lambda: job.execute_in_process(
+            run_config={**QUIET, **(config or {})},
+            instance=instance,
+            partition_key=partition_key,
+            raise_on_error=False,
+            tags={**tags, **STARTED_BY},
+            run_id=run_id,
+        ),
+        lambda: _cancel(instance, run_id),
     )
-    outcome.run_ids.append(result.run_id)
+    outcome.run_ids.append(run_id)
     _collect_facts(result, outcome)
     if not result.success:
         _collect_failures(result, outcome)
+
+
+def _interruptible(
+    call: Callable[[], ExecuteInProcessResult], cancel: Callable[[], None]
+) -> ExecuteInProcessResult:
+    """Run the call in a thread, so that Ctrl-C and SIGTERM end the command at once.
+
+    That is safe at any moment: what is committed stays, Postgres rolls the rest back and
+    frees the accounts' locks with the connections. Dagster alone would wait for the accounts.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="run") as pool:
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        future = pool.submit(call)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            cancel()
+            leave(ExitCode.INTERRUPTED)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _cancel(instance: DagsterInstance, run_id: str) -> None:
+    """Let the UI show the run as canceled and not as running for ever."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceled(run, "interrupted on the command line")
 
 
 def _collect_facts(result: ExecuteInProcessResult, outcome: Outcome) -> None:

@@ -237,14 +237,26 @@ def test_debug_shows_the_traceback(shell: Shell) -> None:
     assert "Traceback" in done.err
 
 
-def test_an_interrupt_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ctrl-C ends with 130 and a sentence."""
-
-    def call() -> int:
-        raise KeyboardInterrupt
-
-    assert run_guarded(call, debug=False) == ExitCode.INTERRUPTED
-    assert "interrupted" in capsys.readouterr().err
+def test_an_interrupt_is_no_bug(shell: Shell) -> None:
+    """Ctrl-C ends at once with 130 and a sentence, whatever threads are still at work."""
+    code = (
+        "import threading, time\n"
+        "from adsync_dagster.commands.exits import run_guarded\n"
+        "def call():\n"
+        "    threading.Thread(target=time.sleep, args=(600,)).start()\n"
+        "    raise KeyboardInterrupt\n"
+        "run_guarded(call, debug=False)"
+    )
+    done = subprocess.run(
+        [PROGRAM.with_name("python"), "-c", code],
+        env=shell.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == ExitCode.INTERRUPTED
+    assert done.stderr == "adsync: interrupted; what was finished is kept\n"
 
 
 def test_the_simulator_serves_and_ends(shell: Shell) -> None:
