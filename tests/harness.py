@@ -43,6 +43,7 @@ START = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
 TOKEN = "sim_harness_token_canary_7f3a"
 KEY = "facebook:act_501"
 MICROS = Decimal(1_000_000)
+ACCOUNT_IDS = {Platform.FACEBOOK: "act_501", Platform.TIKTOK: "7010000000000000501"}
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,20 @@ class Difference:
 class Harness:
     """A world, a warehouse and the services between them."""
 
-    def __init__(self, url: str, home: Path, **world_options: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        home: Path,
+        *,
+        platform: Platform = Platform.FACEBOOK,
+        **world_options: Any,
+    ) -> None:
         self.url = url
+        self.platform = platform
         self.clock = VirtualClock(START)
         self.world = World(seed=7, clock=self.clock)
         options: dict[str, Any] = {
-            "account_id": "act_501",
+            "account_id": ACCOUNT_IDS[platform],
             "name": "Shop",
             "currency": "USD",
             "timezone": "America/New_York",
@@ -75,13 +84,13 @@ class Harness:
             "history_days": 20,
         }
         options.update(world_options)
-        self.world.add_facebook_account(**options)
+        getattr(self.world, f"add_{platform.value}_account")(**options)
         self.simulator = serve(self.world)
         self.settings = replace(
             Settings(),
             home=home,
             history_days=options["history_days"],
-            base_urls={**Settings().base_urls, Platform.FACEBOOK: self.simulator.base_url},
+            base_urls={**Settings().base_urls, platform: self.simulator.base_url},
         )
         self.environment = Environment(
             database=Database(url, self.clock),
@@ -114,7 +123,7 @@ class Harness:
             status="1",
         )
         return connect_account(
-            self.environment, Platform.FACEBOOK, info, Credential({"access_token": TOKEN})
+            self.environment, self.platform, info, Credential({"access_token": TOKEN})
         )
 
     @property
