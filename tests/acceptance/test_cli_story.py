@@ -11,8 +11,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -427,6 +429,31 @@ def test_a_pipe_that_closes_is_no_error(stage: Stage) -> None:
         check=False,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_a_sync_at_once(synced: Stage, ending: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM leave nothing behind: no lock, no run that looks alive, no half day."""
+    hang = synced.simulator.simulator.faults.arm("hang", path="insights", seconds=600)
+    output = synced.shell.folder / "sync.txt"
+    process = synced.shell.start("sync", output=output)
+    try:
+        deadline = time.monotonic() + 120
+        while not hang.fired and time.monotonic() < deadline:
+            assert process.poll() is None, output.read_text()
+            signal.sigtimedwait([signal.SIGUSR2], 0.1)
+        process.send_signal(ending)
+        assert process.wait(timeout=30) == ExitCode.INTERRUPTED, output.read_text()
+    finally:
+        process.kill()
+        process.wait(timeout=30)
+    assert "interrupted; what was finished is kept" in output.read_text()
+    (database,) = (synced.shell.folder / "home" / "dagster").rglob("runs.db")
+    with sqlite3.connect(database) as connection:
+        (last,) = connection.execute("SELECT status FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+    assert last == "CANCELED"
+    synced.simulator.simulator.faults.disarm()
+    assert synced.adsync("sync").code == 0
 
 
 def test_the_documented_sql_runs(synced: Stage) -> None:
