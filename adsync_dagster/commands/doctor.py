@@ -53,7 +53,7 @@ def doctor(
     """Look at everything that a sync needs.
 
     Database, schema, triggers, credentials, platforms, Dagster. Reads each account from its
-    platform once, to see that its credential works. Changes nothing.
+    platform once, to see that its credential works. Changes no data.
 
     \b
     Example: adsync doctor --offline

@@ -40,6 +40,23 @@ def test_each_source_gives_the_same_credential(
     assert [credential.values for credential in found] == [{"access_token": CANARY}] * 3
 
 
+def test_a_credential_of_several_parts_is_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Platforms that need more than a token get all its parts."""
+    monkeypatch.setenv("PARTS", '{"developer_token": "d-1", "refresh_token": "r-2"}')
+    assert read(token_env="PARTS").values == {"developer_token": "d-1", "refresh_token": "r-2"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"a": 1}', '{"a b": "x"}', '{"a": {"b": "c"}}', '{"a": "two words"}']
+)
+def test_a_malformed_object_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Broken JSON, nested values and blanks are refused without repeating them."""
+    monkeypatch.setenv("PARTS", text)
+    with pytest.raises(UsageError) as caught:
+        read(token_env="PARTS")
+    assert "two words" not in str(caught.value)
+
+
 def test_exactly_one_source_is_needed(tmp_path: Path) -> None:
     """None, or two, is refused with the three there are."""
     for sources in ({}, {"token_env": "A", "token_file": tmp_path}):
