@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from adsync_dagster.simulator.oracle_online import Scene, words_of
-from adsync_dagster.simulator.oracle_records import DayKey, DayRow, Numbers, Violation
+from adsync_dagster.simulator.oracle_records import (
+    SILENT_FAULTS,
+    DayKey,
+    DayRow,
+    Numbers,
+    Violation,
+)
 from adsync_dagster.simulator.oracle_truth import add_totals, total_of
 
 
@@ -44,11 +50,6 @@ def _check_final(scene: Scene, account: str, day: int, level: str) -> list[Viola
     return wrong
 
 
-#: Faults that leave days out of account totals without a trace. Such a total may stand until the
-#: next read; it never seals a day (see _check_final).
-_SILENT = frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"})
-
-
 def check_days(scene: Scene) -> list[Violation]:
     """O7: totals were told, sums are the sums, a rest on a reconciled day has a reason."""
     wrong = []
@@ -57,7 +58,7 @@ def check_days(scene: Scene) -> list[Violation]:
         if row.total is not None and not _total_was_told(scene, key[0], key[1], row.total):
             before = scene.now.days_before[key]
             is_new = before is None or before.total != row.total
-            if is_new and (row.state == "sealed" or _SILENT.isdisjoint(scene.tick.faults)):
+            if is_new and (row.state == "sealed" or SILENT_FAULTS.isdisjoint(scene.tick.faults)):
                 wrong.append(scene.wrong("O7", f"{key}: nobody told the total {row.total}"))
         if row.state == "open" or row.total is None or row.stored is None:
             continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from adsync_dagster.simulator.entities import SimEntity
 from adsync_dagster.simulator.oracle_records import (
     NO_NUMBERS,
+    SILENT_FAULTS,
     CellKey,
     ChangeRow,
     EntityKey,
@@ -115,6 +116,8 @@ def _missing_days(scene: Scene, key: EntityKey, change: ChangeRow) -> list[Viola
         if _is_sealed(scene, key[0], day):
             continue
         numbers = scene.stored(key, day)
+        if numbers == NO_NUMBERS and not SILENT_FAULTS.isdisjoint(scene.tick.faults):
+            continue
         if not scene.told(key, day, numbers, since=change.created):
             truth = scene.truth.numbers(key, day, scene.tick.ended)
             wrong.append(

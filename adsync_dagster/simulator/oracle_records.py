@@ -30,6 +30,10 @@ Numbers = tuple[int | Decimal, ...]
 Status = tuple[str | None, str | None]
 
 NO_NUMBERS: Numbers = (0,) * 7
+#: Faults by which the platform leaves rows out of a HTTP 200 without a trace. What was never
+#: stored before may then be missing until the next read; it never seals a day (see check_sealed)
+#: and it is never missing in the end.
+SILENT_FAULTS = frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"})
 
 
 @dataclass(frozen=True, slots=True)
