@@ -1,12 +1,11 @@
 """Taking a credential from an environment variable, a file or stdin: never from an argument.
 
 An argument shows in the process list and in the shell's history. A credential is the bare
-token, or a JSON object when the platform needs several parts.
+token; that of Google Ads, which has several parts, is a JSON object.
 """
 
 from __future__ import annotations
 
-import json
 import json
 import os
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from adsync_dagster.commands.credentials import read_credential
 from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.protocol import Credential
+from adsync_dagster.records import Platform
 
 REAL = "https://graph.facebook.com"
 CANARY = "canary-6b7e"
@@ -21,10 +23,15 @@ def read(
     token_file: Path | None = None,
     token_stdin: bool = False,
     base_url: str = REAL,
+    platform: Platform = Platform.FACEBOOK,
 ) -> Credential:
     """read_credential with everything left out that a test does not name."""
     return read_credential(
-        token_env=token_env, token_file=token_file, token_stdin=token_stdin, base_url=base_url
+        token_env=token_env,
+        token_file=token_file,
+        token_stdin=token_stdin,
+        base_url=base_url,
+        platform=platform,
     )
 
 
@@ -40,20 +47,36 @@ def test_each_source_gives_the_same_credential(
     assert [credential.values for credential in found] == [{"access_token": CANARY}] * 3
 
 
-def test_a_credential_of_several_parts_is_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Platforms that need more than a token get all its parts."""
-    monkeypatch.setenv("PARTS", '{"developer_token": "d-1", "refresh_token": "r-2"}')
-    assert read(token_env="PARTS").values == {"developer_token": "d-1", "refresh_token": "r-2"}
+GOOGLE = {"client_id": "c-1", "client_secret": "s-2", "refresh_token": "r-3"}
+
+
+def test_googles_credential_is_a_json_object(tmp_path: Path) -> None:
+    """Google Ads needs several parts; they come as Google's own tools write them."""
+    path = tmp_path / "google.json"
+    extra = {"type": "authorized_user", "login_customer_id": "123-456-7890"}
+    path.write_text(json.dumps({**GOOGLE, **extra}), encoding="utf-8")
+    credential = read(token_file=path, platform=Platform.GOOGLE_ADS)
+    assert credential.values == {**GOOGLE, "login_customer_id": "1234567890"}
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "{}", '{"a": 1}', '{"a b": "x"}', '{"a": {"b": "c"}}', '{"a": "two words"}']
+    ("text", "words"),
+    [
+        ("", "JSON object"),
+        ("{", "JSON object"),
+        ("[]", "JSON object"),
+        (json.dumps({**GOOGLE, "password": "p"}), "password"),
+        (json.dumps({**GOOGLE, "client_secret": "two words"}), "client_secret"),
+        (json.dumps({**GOOGLE, "refresh_token": ""}), "refresh_token"),
+        (json.dumps({**GOOGLE, "login_customer_id": "me"}), "manager account"),
+    ],
 )
-def test_a_malformed_object_is_refused_unseen(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Broken JSON, nested values and blanks are refused without repeating them."""
-    monkeypatch.setenv("PARTS", text)
-    with pytest.raises(UsageError) as caught:
-        read(token_env="PARTS")
+def test_a_malformed_google_credential(tmp_path: Path, text: str, words: str) -> None:
+    """What is missing or wrong is named by its field, and no value is repeated."""
+    path = tmp_path / "google.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=words) as caught:
+        read(token_file=path, platform=Platform.GOOGLE_ADS)
     assert "two words" not in str(caught.value)
 
 
