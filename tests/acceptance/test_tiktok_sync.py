@@ -71,12 +71,8 @@ STOPS: dict[str, Callable[[Harness, str], None]] = {
     "freeze": lambda harness, ad: harness.world.archive("ad", ad),
     "delete": lambda harness, ad: harness.world.delete("ad", ad),
     "disapprove": lambda harness, ad: harness.world.set_hold("ad", ad, "DISAPPROVED"),
-    "pause_adset": lambda harness, ad: harness.world.pause("adset", parents(harness, ad)[1]),
     "delete_adset": lambda harness, ad: harness.world.delete("adset", parents(harness, ad)[1]),
     "pause_campaign": lambda harness, ad: harness.world.pause("campaign", parents(harness, ad)[0]),
-    "delete_campaign": lambda harness, ad: harness.world.delete(
-        "campaign", parents(harness, ad)[0]
-    ),
 }
 
 
