@@ -288,16 +288,17 @@ def _own_switch_only() -> list[Any]:
 
 
 def _moving_days_are_sealed() -> list[Any]:
-    def content(context: Any, level: Any, residuals: Any, *_: Any) -> set[date]:
-        days = [residual.date for residual in residuals]
+    def content(context: Any, level: Any, classes: Any) -> set[date]:
         with context.session.transaction() as connection:
-            account_days.classify(connection, context.account, level, days, "never_seen_entity")
+            account_days.classify(
+                connection, context.account, level, list(classes), "never_seen_entity"
+            )
         return set()
 
     return [
         patch.object(reconciliation, "_classify", content),
         patch.object(reconciliation, "_complete_hidden", _as_given),
-        patch.object(reconciliation, "_ask_the_silent", lambda *_: []),
+        patch.object(reconciliation, "_ask_the_silent", _COMPARE),
     ]
 
 
@@ -311,9 +312,9 @@ def _hidden_never_asked() -> list[Any]:
 _COMPARE = reconciliation._compare
 
 
-def _as_given(*arguments: Any) -> Any:
+def _as_given(_context: Any, _totals: Any, residuals: Any, _absent: Any) -> Any:
     """Instead of reading hidden entities by id: the residuals stay as they are."""
-    return arguments[3], set()
+    return residuals, set()
 
 
 def _mark_before_metrics() -> list[Any]:
