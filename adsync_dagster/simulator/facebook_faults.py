@@ -123,7 +123,8 @@ class Spoiler:
         for rule in self._faults.fire("payload", call.method, where):
             if rule.name == "swapped":
                 payload = self._earlier.get(kind, payload)
-            elif isinstance(payload, dict):
+            elif isinstance(payload, dict) and isinstance(payload.get("data", []), list):
+                # Where another fault took the rows away, nothing is left to spoil.
                 payload = _SPOIL[rule.name](copy.deepcopy(payload), call, rule.options)
         self._earlier[kind] = payload
         return payload
