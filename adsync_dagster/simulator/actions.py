@@ -145,7 +145,7 @@ class Actions:
             if old == status:
                 return
             if status == "ARCHIVED" and not _can_archive(self.account(entity.account_id), level):
-                raise UsageError("TikTok has no archive; pause the campaign, or delete it")
+                raise UsageError("there is no archive for it; pause the campaign, or delete it")
             self._log(stamp, "status", entity, old, status)
             entity.push(stamp, own=status, updated_at=stamp)
             self._settle_status(entity, stamp, f"{level} {status.lower()}", own_changed=True)
@@ -341,4 +341,6 @@ class Actions:
 
 def _can_archive(account: SimAccount, level: str) -> bool:
     """TikTok freezes ad groups and ads for good, which is what the word means there."""
+    if account.platform == "google_ads":
+        return False
     return account.platform != "tiktok" or level != "campaign"

@@ -14,6 +14,7 @@
     DELETE /_sim/faults          [?id] one rule, or all
     POST   /_sim/settings        {"facebook": {"deleted_rows": "lenient", ...}}
     POST   /_sim/tokens          {"value": "sim_x", "accounts": [...], "revoked": true, ...}
+                                 or {"platform": "google_ads", "customers": [...], ...}
     GET    /_sim/requests        the latest requests, without parameters
 
 Answers are JSON; a mistake is HTTP 400 with {"error": what to do}. A request that a web page
@@ -35,6 +36,8 @@ from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.facebook_auth import Token
 from adsync_dagster.simulator.facebook_settings import FacebookSettings
 from adsync_dagster.simulator.faults import Rule
+from adsync_dagster.simulator.google_ads_auth import RefreshToken
+from adsync_dagster.simulator.google_ads_settings import GoogleAdsSettings
 from adsync_dagster.simulator.http import Answer, Call
 from adsync_dagster.simulator.instants import instant_of, micros
 from adsync_dagster.simulator.tiktok_settings import TikTokSettings
@@ -50,6 +53,7 @@ ACTIONS = frozenset(
         "set_account_status", "rename", "set_budget", "reparent", "late_conversions", "refund",
         "add_spend", "create_campaign", "create_adset", "create_ad",
         "add_facebook_account", "add_bulk_facebook_account", "add_tiktok_account",
+        "add_google_ads_account",
     }
 )  # fmt: skip
 
@@ -196,9 +200,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _settings(simulator: Simulator, call: Call) -> Any:
-    wires: dict[str, FacebookSettings | TikTokSettings] = {
+    wires: dict[str, FacebookSettings | TikTokSettings | GoogleAdsSettings] = {
         "facebook": simulator.facebook.settings,
         "tiktok": simulator.tiktok.settings,
+        "google_ads": simulator.google_ads.settings,
     }
     asked = _body(call)
     for platform, changes in asked.items():
@@ -214,6 +219,11 @@ def _settings(simulator: Simulator, call: Call) -> Any:
 
 def _token(simulator: Simulator, call: Call) -> Any:
     body = _body(call)
+    if body.pop("platform", "facebook") == "google_ads":
+        if body.get("customers") is not None:
+            body["customers"] = frozenset(body["customers"])
+        simulator.google_ads.tokens.add(RefreshToken(**body))
+        return {}
     for name in ("accounts", "permissions"):
         if body.get(name) is not None:
             body[name] = frozenset(body[name])

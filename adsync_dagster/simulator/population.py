@@ -150,6 +150,8 @@ class _Planner:
         stops = _plan_stops(random, level, created_at, self.now) if self.stopped else ()
         if level == "campaign" and self.account.platform == "tiktok":
             stops = tuple((at, "PAUSED" if word == "ARCHIVED" else word) for at, word in stops)
+        if self.account.platform == "google_ads":
+            stops = tuple((at, "DELETED" if word == "ARCHIVED" else word) for at, word in stops)
         return _Planned(level, index, parent, name, created_at, stops, traits, budget)
 
 

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from adsync_dagster.simulator.control import PREFIX, answer_control
 from adsync_dagster.simulator.facebook import FacebookWire, split_version
 from adsync_dagster.simulator.faults import Faults, Rule
+from adsync_dagster.simulator.google_ads import GoogleAdsWire, is_google_path
 from adsync_dagster.simulator.http import Answer, BrokenTransport, Call, read_form
 from adsync_dagster.simulator.tiktok import PREFIX as TIKTOK_PREFIX
 from adsync_dagster.simulator.tiktok import TikTokWire
@@ -40,6 +41,7 @@ class Simulator:
         self.faults = Faults(world.seed, world.now)
         self.facebook = FacebookWire(world, self.faults)
         self.tiktok = TikTokWire(world, self.faults, self.facebook.tokens)
+        self.google_ads = GoogleAdsWire(world, self.faults)
         #: The latest requests, oldest first.
         self.requests: deque[Seen] = deque(maxlen=requests_kept)
 
@@ -75,6 +77,8 @@ class Simulator:
         """The answer of the platform whose path it is, and the path as faults match it."""
         if call.path.startswith(TIKTOK_PREFIX):
             return self.tiktok.handle(call), where_of_tiktok(call.path)
+        if is_google_path(call.path):
+            return self.google_ads.handle(call), self.google_ads.where(call)
         where = "/".join(split_version(call.path, self.facebook.settings)[1])
         return self.facebook.handle(call), where
 

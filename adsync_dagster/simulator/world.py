@@ -107,6 +107,35 @@ class World(Actions):
             populate(self, account, size)
             return account
 
+    def add_google_ads_account(
+        self,
+        account_id: str = "5015015011",
+        name: str = "Shop Search",
+        currency: str = "USD",
+        timezone: str = "America/New_York",
+        *,
+        campaigns: int = 40,
+        adsets: int = 150,
+        ads: int = 600,
+        history_days: int = 90,
+        stopped: bool = True,
+        performance_max: int = 0,
+    ) -> SimAccount:
+        """Add a Google Ads account with history up to now, a sixth of it already stopped.
+
+        Ad sets are its ad groups; an ad's id is its key, `ad_group~ad`. The first
+        `performance_max` campaigns are of that kind: what delivers in them is no ad.
+        """
+        with self.acting():
+            account = self._open(
+                account_id, name, currency, timezone, history_days, platform="google_ads"
+            )
+            size = Size(campaigns, adsets, ads, history_days, stopped=stopped)
+            populate(self, account, size)
+            for campaign in list(account.entities["campaign"].values())[:performance_max]:
+                campaign.traits["channel_type"] = "PERFORMANCE_MAX"
+            return account
+
     def add_bulk_facebook_account(
         self,
         account_id: str = "act_900",
@@ -248,6 +277,8 @@ class World(Actions):
             stamp = self._stamp(at)
             sequence = len(account.entities[level]) + 1
             new_id = entity_id or self._new_id(account, level, sequence)
+            if account.platform == "google_ads" and level == "ad" and parent is not None:
+                new_id = f"{parent.id}~{new_id.rpartition('~')[2]}"
             if self.find(new_id) is not None:
                 raise UsageError(f"the id {new_id} is taken")
             lineage = [] if parent is None else [*self.ancestors(parent), parent]
@@ -274,7 +305,8 @@ class World(Actions):
         profile: AdProfile | None,
         bulk_from: int | None,
     ) -> None:
-        number = int(ad.id) if ad.id.isdigit() else hash_text(ad.id)
+        own = ad.id.rpartition("~")[2]
+        number = int(own) if own.isdigit() else hash_text(ad.id)
         seed = self.seed * 1_000_000_007 + number
         if profile is None:
             profile = draw_profile(Random(seed), seed=seed, unit_micros=account.unit_micros)

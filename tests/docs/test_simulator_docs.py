@@ -11,13 +11,14 @@ import pytest
 from adsync_dagster.simulator.control import ACTIONS, HANDLERS, PREFIX
 from adsync_dagster.simulator.facebook_settings import FacebookSettings, UsageKnobs
 from adsync_dagster.simulator.faults import STAGES
+from adsync_dagster.simulator.google_ads_settings import GoogleAdsSettings
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.tiktok_settings import TikTokSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
 KNOBS = [
     field.name
-    for kind in (FacebookSettings, UsageKnobs, TikTokSettings)
+    for kind in (FacebookSettings, UsageKnobs, TikTokSettings, GoogleAdsSettings)
     for field in dataclasses.fields(kind)
 ]
 

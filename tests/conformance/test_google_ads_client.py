@@ -1,0 +1,638 @@
+"""The Google Ads client against the simulated API on a real port.
+
+A read either ends with exactly what the ledger holds, or it raises: whatever the wire does,
+there is no third outcome. Truth is taken from the world, never from the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from adsync_dagster.clock import VirtualClock
+from adsync_dagster.errors import (
+    AccountBlocked,
+    AdsyncError,
+    Blocked,
+    CredentialBlocked,
+    Defect,
+    PermissionBlocked,
+    PlatformBusy,
+    Retryable,
+)
+from adsync_dagster.platforms.google_ads import GoogleAdsAdapter
+from adsync_dagster.platforms.google_ads_oauth import GoogleGrant
+from adsync_dagster.platforms.google_ads_wire import ReadLimits
+from adsync_dagster.platforms.protocol import Credential, Read
+from adsync_dagster.records import (
+    LEVELS,
+    AccountInfo,
+    ChangeHint,
+    DailyMetrics,
+    DateRange,
+    DayTotals,
+    Entity,
+    Level,
+)
+from adsync_dagster.simulator.google_ads import GoogleAdsWire
+from adsync_dagster.simulator.google_ads_auth import RefreshToken
+from adsync_dagster.simulator.server import RunningSimulator, serve
+from adsync_dagster.simulator.world import World
+from adsync_dagster.transport import PlatformClient, TransportLimits
+from adsync_dagster.transport.access import AccessTokens, GrantedCredential
+
+NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
+SHORT = DateRange(since=date(2026, 3, 7), until=date(2026, 3, 10))
+LONG = DateRange(since=date(2026, 2, 20), until=date(2026, 3, 10))
+ACCOUNT = "5015015011"
+LIMITS = TransportLimits(read_seconds=2.0, request_seconds=4.0, response_bytes_max=4_000_000)
+VALUES = {"client_id": "c", "client_secret": "s", "refresh_token": "sim_refresh"}
+
+
+@dataclass
+class Stand:
+    """A served world and a client of it."""
+
+    world: World
+    simulator: RunningSimulator
+    clock: VirtualClock
+    tokens: AccessTokens
+    client: PlatformClient
+
+    @property
+    def adapter(self) -> GoogleAdsAdapter:
+        assert isinstance(self.client.adapter, GoogleAdsAdapter)
+        return self.client.adapter
+
+    @property
+    def wire(self) -> GoogleAdsWire:
+        return self.simulator.simulator.google_ads
+
+    def arm(self, name: str, **options: Any) -> None:
+        self.simulator.simulator.faults.arm(name, **options)
+
+    def read(self, read: Read) -> list[Any]:
+        """The records of a read."""
+        return self.client.rows(read)[0]
+
+    def as_(self, adapter: GoogleAdsAdapter | None = None, **values: str) -> PlatformClient:
+        """A client with another adapter or other values in its credential."""
+        grant = GoogleGrant()
+        credential = Credential({**VALUES, **values})
+        tokens = self.tokens
+        if "refresh_token" in values:
+            tokens = AccessTokens(grant, f"{self.simulator.base_url}/token", credential, self.clock)
+        return PlatformClient(
+            adapter or self.adapter,
+            self.simulator.base_url,
+            GrantedCredential(grant, credential, tokens),
+            self.clock,
+            limits=LIMITS,
+        )
+
+    def ids(self, level: Level, *, shown: bool = True) -> list[str]:
+        """Every entity of a level that ever was, as far as Google shows it."""
+        pmax = self.performance_max() if shown and level is not Level.CAMPAIGN else set()
+        return [
+            entity.id
+            for entity in self.world.entities(ACCOUNT, level.value)
+            if entity.campaign_id not in pmax
+        ]
+
+    def performance_max(self) -> set[str]:
+        campaigns = self.world.account(ACCOUNT).entities["campaign"].values()
+        return {one.id for one in campaigns if one.traits.get("channel_type")}
+
+
+@pytest.fixture
+def stand() -> Iterator[Stand]:
+    """An account with paused and removed entities, one Performance Max campaign, 20 days."""
+    clock = VirtualClock(NOW)
+    world = World(seed=11, clock=clock)
+    world.add_google_ads_account(
+        ACCOUNT, campaigns=5, adsets=12, ads=40, history_days=20, performance_max=1
+    )
+    with serve(world) as simulator:
+        simulator.simulator.google_ads.settings.stream_chunk_rows = 17
+        grant, credential = GoogleGrant(), Credential(VALUES)
+        tokens = AccessTokens(grant, f"{simulator.base_url}/token", credential, clock)
+        client = PlatformClient(
+            GoogleAdsAdapter(),
+            simulator.base_url,
+            GrantedCredential(grant, credential, tokens),
+            clock,
+            limits=LIMITS,
+        )
+        yield Stand(world, simulator, clock, tokens, client)
+        client.close()
+
+
+def entity_truth(stand: Stand, level: Level) -> dict[str, tuple[str, ...]]:
+    """Name, statuses and parents of everything that Google lists, removed or not."""
+    shown = set(stand.ids(level))
+    return {
+        entity.id: (
+            entity.name,
+            entity.own,
+            entity.effective,
+            str(None if level is Level.CAMPAIGN else entity.campaign_id),
+            str(entity.adset_id if level is Level.AD else None),
+        )
+        for entity in stand.world.entities(ACCOUNT, level.value)
+        if entity.id in shown
+    }
+
+
+def entities(records: list[Any]) -> dict[str, tuple[str, ...]]:
+    """The same of what was read; the last of an id wins, as in the stage."""
+    return {
+        record.platform_id: (
+            record.name,
+            record.status,
+            record.effective_status,
+            str(record.campaign_id),
+            str(record.adset_id),
+        )
+        for record in records
+        if isinstance(record, Entity)
+    }
+
+
+Numbers = tuple[int, int, Decimal, Decimal, Decimal]
+
+
+def numbers_of(columns: dict[str, int]) -> Numbers:
+    """The ledger's integers as the columns of the warehouse."""
+    million = Decimal(1_000_000)
+    return (
+        columns["impressions"],
+        columns["clicks"],
+        columns["spend_micros"] / million,
+        Decimal(columns["conversions"]),
+        columns["conversion_value_micros"] / million,
+    )
+
+
+def metrics_truth(
+    stand: Stand, level: Level, days: DateRange, ids: set[str]
+) -> dict[tuple[str, str], Numbers]:
+    """What happened to these entities, per day, as the ledger knows it."""
+    rows = stand.world.ledger.rows(ACCOUNT, level.value, days.since, days.until)
+    return {
+        (entity_id, day.isoformat()): numbers_of(totals.as_dict())
+        for entity_id, day, totals in rows
+        if entity_id in ids
+    }
+
+
+def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
+    """The same of what was read; rows that only count late credit elsewhere left out."""
+    found = {
+        (record.platform_id, str(record.date)): (
+            int(record.impressions),
+            int(record.clicks),
+            Decimal(record.spend),
+            Decimal(record.conversions),
+            Decimal(record.conversion_value),
+        )
+        for record in records
+        if isinstance(record, DailyMetrics)
+    }
+    return {key: numbers for key, numbers in found.items() if any(numbers)}
+
+
+def truth_at(stand: Stand, level: Level, days: DateRange) -> dict[tuple[str, str], Numbers]:
+    return metrics_truth(stand, level, days, set(stand.ids(level)))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_listing_shows_everything_that_ever_was(stand: Stand, level: Level) -> None:
+    """Paused and removed entities included, over many chunks; statuses as the world has them."""
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, level, NOW))
+    assert entities(records) == entity_truth(stand, level)
+    assert any("DELETED" in (record.status, record.effective_status) for record in records)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_look_up_shows_the_same(stand: Stand, level: Level) -> None:
+    """By id everything that ever was is shown, and an unknown id is named as missing."""
+    unknown = "999~999" if level is Level.AD else "999"
+    records, verdict = stand.client.rows(
+        stand.adapter.lookup_entities(ACCOUNT, level, [*stand.ids(level), unknown], NOW)
+    )
+    assert entities(records) == entity_truth(stand, level)
+    assert verdict.missing_ids == {unknown}
+
+
+@pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: DateRange) -> None:
+    """Rows of everything, removed entities included; none of ads under Performance Max."""
+    records = stand.read(stand.adapter.report(ACCOUNT, level, days, NOW))
+    assert metrics(records) == truth_at(stand, level, days)
+    assert records
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_reports_by_id_show_the_same(stand: Stand, level: Level) -> None:
+    """Entity by entity, and an unknown one is not taken for one without numbers."""
+    ids = stand.ids(level)
+    unknown = "999~999" if level is Level.AD else "999"
+    records, verdict = stand.client.rows(
+        stand.adapter.report_entities(ACCOUNT, level, [*ids[::2], unknown], LONG, NOW)
+    )
+    assert metrics(records) == metrics_truth(stand, level, LONG, set(ids[::2]))
+    assert verdict.missing_ids == {unknown}
+
+
+def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
+    """The account's own totals, and beside them what only Performance Max campaigns show."""
+    records = stand.read(stand.adapter.report_totals(ACCOUNT, LONG, NOW))
+    seen = {record.date: record for record in records if isinstance(record, DayTotals)}
+    (pmax,) = stand.performance_max()
+    for ordinal in range(LONG.since.toordinal(), LONG.until.toordinal() + 1):
+        day = date.fromordinal(ordinal)
+        truth = numbers_of(stand.world.ledger.account_total(ACCOUNT, day))
+        only = numbers_of(stand.world.ledger.value("campaign", pmax, day))
+        record = seen[day]
+        assert (record.impressions, record.clicks) == truth[:2]
+        assert (record.spend, record.conversions, record.conversion_value) == truth[2:]
+        assert tuple(record.campaigns_only or (0,) * 5) == only
+
+
+def test_shared_credit_is_read_exactly(stand: Stand) -> None:
+    """A third of a conversion stays a third, at every level and in the totals."""
+    stand.wire.settings.conversion_credit_micros = 333_333
+    third = Decimal("0.333333")
+    records = stand.read(stand.adapter.report(ACCOUNT, Level.CAMPAIGN, LONG, NOW))
+    truth = truth_at(stand, Level.CAMPAIGN, LONG)
+    assert {key: numbers[3] for key, numbers in metrics(records).items()} == {
+        key: numbers[3] * third for key, numbers in truth.items()
+    }
+    totals = stand.read(stand.adapter.report_totals(ACCOUNT, LONG, NOW))
+    assert sum(total.conversions for total in totals) == sum(
+        numbers[3] * third for numbers in truth.values()
+    )
+
+
+@pytest.mark.parametrize("spelling", ["chunk", "array"])
+def test_nothing_is_nothing_in_both_spellings(stand: Stand, spelling: Any) -> None:
+    """An empty stream is complete, as a chunk without results and as an empty array."""
+    stand.wire.settings.empty_stream = spelling
+    stand.world.add_google_ads_account("6016016011", campaigns=0, adsets=0, ads=0, history_days=3)
+    for read in (
+        stand.adapter.list_entities("6016016011", Level.AD, NOW),
+        stand.adapter.report("6016016011", Level.AD, SHORT, NOW),
+        stand.adapter.report_totals("6016016011", SHORT, NOW),
+    ):
+        records, verdict = stand.client.rows(read)
+        assert (records, verdict.row_count) == ([], 0)
+
+
+def test_an_account_says_how_long_its_days_move(stand: Stand) -> None:
+    """The longest conversion window counts; one that a manager keeps is not known: the longest."""
+    setup = stand.wire.setup(ACCOUNT)
+
+    def info() -> AccountInfo:
+        (record,) = stand.read(stand.adapter.read_account("501-501-5011", NOW))
+        assert isinstance(record, AccountInfo)
+        return record
+
+    assert (info().name, info().currency) == ("Shop Search", "USD")
+    assert (info().timezone, info().status, info().window_days) == (
+        "America/New_York",
+        "ENABLED",
+        30,
+    )
+    setup.conversion_windows = (7, 60, 30)
+    assert info().window_days == 60
+    setup.conversion_windows = ()
+    assert info().window_days == 30
+    setup.tracking = "CONVERSION_TRACKING_MANAGED_BY_ANOTHER_MANAGER"
+    assert info().window_days == 90
+
+
+def test_managers_are_walked_to_their_leaves(stand: Stand) -> None:
+    """Every leaf once, closed ones too, with the manager that leads to it."""
+    for number in (1, 2):
+        stand.world.add_google_ads_account(
+            f"700000000{number}", campaigns=1, adsets=1, ads=1, history_days=2
+        )
+    stand.world.set_account_status("7000000002", 101)
+    stand.wire.add_manager("8000000002", ("7000000001", "7000000002"))
+    stand.wire.add_manager("8000000001", ("8000000002", ACCOUNT))
+    reach = frozenset({"8000000001", ACCOUNT})
+    stand.wire.tokens.add(RefreshToken(value="sim_agency", customers=reach))
+    agency = stand.as_(refresh_token="sim_agency")
+    found = {info.platform_account_id: info for info in agency.rows(
+        stand.adapter.read_accounts(NOW))[0] if isinstance(info, AccountInfo)}  # fmt: skip
+    assert {key: dict(info.access) for key, info in found.items()} == {
+        ACCOUNT: {},
+        "7000000001": {"login_customer_id": "8000000001"},
+        "7000000002": {"login_customer_id": "8000000001"},
+    }
+    assert found["7000000002"].status == "CLOSED"
+    read = stand.adapter.list_entities("7000000001", Level.AD, NOW)
+    with pytest.raises(PermissionBlocked, match="login_customer_id"):
+        agency.rows(read)
+    through = stand.as_(refresh_token="sim_agency", **found["7000000001"].access)
+    assert through.rows(stand.adapter.list_entities("7000000001", Level.AD, NOW))[0]
+    with pytest.raises(AccountBlocked):
+        through.rows(stand.adapter.list_entities("7000000002", Level.AD, NOW))
+    with pytest.raises(AccountBlocked, match="manager account"):
+        agency.rows(stand.adapter.read_account("8000000001", NOW))
+    with pytest.raises(AccountBlocked, match="manager account"):
+        agency.rows(stand.adapter.report("8000000001", Level.CAMPAIGN, SHORT, NOW))
+
+
+def test_the_change_history_tells_of_changes_between_polls(stand: Stand) -> None:
+    """A pause and a resume that no listing saw are both hinted at, in order, and a removal."""
+    campaign, ad = stand.world.create_campaign(ACCOUNT, "New"), None
+    adset = stand.world.create_adset(campaign, "New set")
+    ad = stand.world.create_ad(adset, "New ad")
+    for act in (stand.world.pause, stand.world.resume):
+        stand.world.advance(hours=1)
+        act("ad", ad)
+    stand.world.advance(hours=1)
+    stand.world.delete("campaign", campaign)
+    stand.world.rename("adset", adset, "Other")
+    stand.world.advance(hours=1)
+    now = stand.clock.now()
+    read = stand.adapter.read_change_history(
+        ACCOUNT, now - timedelta(hours=3, minutes=30), now, now
+    )
+    hints = [record for record in stand.read(read) if isinstance(record, ChangeHint)]
+    told = [
+        (hint.platform_id, hint.old_status, hint.new_status)
+        for hint in hints
+        if hint.platform_id in {ad, campaign} and hint.old_status
+    ]
+    assert told == [
+        (ad, "ACTIVE", "PAUSED"),
+        (ad, "PAUSED", "ACTIVE"),
+        (campaign, "ACTIVE", "DELETED"),
+    ]
+    for hint, truth in zip(
+        [hint for hint in hints if hint.platform_id == ad and hint.old_status],
+        stand.world.ledger.statuses("ad", ad)[1:3],
+        strict=True,
+    ):
+        assert hint.occurred_at == truth.time
+    assert adset in {hint.platform_id for hint in hints}
+
+
+def test_a_long_change_history_is_read_to_its_end(stand: Stand) -> None:
+    """An answer of as many rows as were allowed is cut: the next question begins where it ends."""
+    small = GoogleAdsAdapter(limits=ReadLimits(changes_max=5))
+    ads = stand.ids(Level.AD)[:12]
+    for ad in ads:
+        stand.world.advance(seconds=7)
+        stand.world.rename("ad", ad, "Renamed")
+    now = stand.clock.now()
+    read = small.read_change_history(ACCOUNT, now - timedelta(days=40), now, now)
+    hints = stand.as_(small).rows(read)[0]
+    assert set(ads) <= {hint.platform_id for hint in hints if isinstance(hint, ChangeHint)}
+
+
+def test_one_refresh_serves_every_thread(stand: Stand) -> None:
+    """Threads that find the token ended wait for the one that renews it."""
+    reads = [stand.adapter.list_entities(ACCOUNT, level, NOW) for level in LEVELS * 3]
+    with ThreadPoolExecutor(9) as pool:
+        assert all(pool.map(stand.read, reads))
+    assert stand.wire.tokens.exchanges == 1
+    stand.world.advance(seconds=3580)
+    stand.read(stand.adapter.report_totals(ACCOUNT, SHORT, NOW))
+    assert stand.wire.tokens.exchanges == 2
+
+
+def test_a_token_that_ends_early_is_renewed_once(stand: Stand) -> None:
+    """HTTP 401 costs one more exchange; refused again, the credential is blocked."""
+    stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+    stand.wire.tokens.given.clear()
+    assert stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert stand.wire.tokens.exchanges == 2
+    stand.arm(
+        "google_error", error="authenticationError.OAUTH_TOKEN_EXPIRED", path="goog", count=None
+    )
+    with pytest.raises(CredentialBlocked):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert stand.wire.tokens.exchanges == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        ("invalid_grant", CredentialBlocked),
+        ("invalid_client", CredentialBlocked),
+        ("unauthorized_client", CredentialBlocked),
+        ("temporarily_unavailable", PlatformBusy),
+    ],
+)
+def test_a_refused_refresh_blocks_and_a_failed_one_waits(
+    stand: Stand, word: str, kind: type[AdsyncError]
+) -> None:
+    """A person has to renew a dead refresh token; nothing else is asked before that."""
+    stand.arm("oauth_error", path="^token$", error=word, count=None)
+    with pytest.raises(kind):
+        stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+    assert not [seen for seen in stand.simulator.simulator.requests if "customers" in seen.path]
+
+
+def test_a_revoked_refresh_token_blocks(stand: Stand) -> None:
+    """Also while its last access token would still have time to go."""
+    token = stand.wire.tokens.add(RefreshToken(value="sim_refresh"))
+    stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+    token.revoked = True
+    with pytest.raises(CredentialBlocked):
+        stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+
+
+def test_the_developer_token_is_sent_where_there_is_one(stand: Stand) -> None:
+    """An API that still wants it is served, and says what is missing when it is."""
+    stand.wire.settings.developer_token_required = True
+    with pytest.raises(CredentialBlocked, match="developer_token"):
+        stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+    assert stand.as_(developer_token="sim_dev").rows(stand.adapter.read_account(ACCOUNT, NOW))[0]
+
+
+#: Faults of a single answer, and what they are armed with.
+ONCE: list[tuple[str, dict[str, Any]]] = [
+    ("reset", {}),
+    ("reset_mid_body", {}),
+    ("long_content_length", {"extra": 10}),
+    ("html_body", {}),
+    ("html_body", {"status": 200}),
+    ("empty_body", {}),
+    ("cut_json", {}),
+    ("invalid_json", {}),
+    ("not_a_number", {}),
+    ("deep_json", {}),
+    ("http_status", {"status": 500}),
+    ("http_status", {"status": 503, "retry_after": 3}),
+    ("http_status", {"status": 429}),
+    ("google_error", {"error": "internalError.TRANSIENT_ERROR"}),
+    ("google_error", {"error": "internalError.DEADLINE_EXCEEDED"}),
+    (
+        "google_error",
+        {"error": "quotaError.RESOURCE_TEMPORARILY_EXHAUSTED", "retry_delay": "1.5s"},
+    ),
+    ("google_error", {"error": "authenticationError.OAUTH_TOKEN_EXPIRED"}),
+    ("stream_error", {"error": "internalError.INTERNAL_ERROR"}),
+    ("stream_other_mask", {}),
+    ("stream_rows_doubled", {}),
+    ("stream_field_dropped", {"field": "customer.id"}),
+    ("stream_field_set", {"field": "customer.id", "value": "777"}),
+    ("gzip_bomb", {"bytes": 6_000_000}),
+    ("huge_body", {"bytes": 5_000_000}),
+]
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+@pytest.mark.parametrize(
+    ("fault", "options"), ONCE, ids=[f"{name} {options}" for name, options in ONCE]
+)
+def test_a_passing_fault_is_survived_or_told(
+    stand: Stand, fault: str, options: dict[str, Any], skip: int
+) -> None:
+    """One bad answer: every kind of read gives the ledger's truth or raises Retryable."""
+    reads = {
+        "campaign$": lambda: (
+            entities(stand.read(stand.adapter.list_entities(ACCOUNT, Level.CAMPAIGN, NOW)))
+            == entity_truth(stand, Level.CAMPAIGN)
+        ),
+        "ad_group_ad by day$": lambda: (
+            metrics(stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW)))
+            == truth_at(stand, Level.AD, SHORT)
+        ),
+        "ad_group$": lambda: (
+            entities(
+                stand.read(
+                    stand.adapter.lookup_entities(ACCOUNT, Level.ADSET, stand.ids(Level.ADSET), NOW)
+                )
+            )
+            == entity_truth(stand, Level.ADSET)
+        ),
+    }
+    for path, is_true in reads.items():
+        stand.arm(fault, path=path, skip=skip, **options)
+        try:
+            assert is_true(), path
+        except Retryable:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        ("cut_json", {}),
+        ("reset_mid_body", {}),
+        ("stream_error", {"error": "internalError.INTERNAL_ERROR"}),
+        ("stream_other_mask", {}),
+        ("stream_field_dropped", {"field": "metrics.costMicros"}),
+        ("stream_field_dropped", {"field": "adGroupAd.ad.id"}),
+        ("stream_field_set", {"field": "customer.id", "value": "777"}),
+        ("stream_field_set", {"field": "segments.date", "value": "2026-01-01"}),
+        ("stream_field_set", {"field": "metrics.costMicros", "value": 12}),
+        ("stream_field_set", {"field": "metrics.conversions", "value": "NaN"}),
+        ("stream_field_set", {"field": "metrics.impressions", "value": None}),
+    ],
+)
+def test_a_stream_that_is_never_right_is_never_believed(
+    stand: Stand, fault: str, options: dict[str, Any]
+) -> None:
+    """A lasting fault ends as an incomplete read."""
+    stand.arm(fault, path="by day$", count=None, **options)
+    with pytest.raises(Retryable):
+        stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
+
+
+def test_a_removal_while_a_stream_breaks_is_seen(stand: Stand) -> None:
+    """The stream that is begun again tells the newer truth, and its rows win."""
+    ad = next(e.id for e in stand.world.entities(ACCOUNT, "ad") if e.own == "ACTIVE"
+              and e.campaign_id not in stand.performance_max())  # fmt: skip
+    stand.arm("reset_mid_body", path="ad_group_ad$")
+    stand.arm("call", path="ad_group_ad$", skip=1, do=lambda: stand.world.delete("ad", ad))
+    records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert entities(records)[ad][1] == "DELETED"
+    assert entities(records) == entity_truth(stand, Level.AD)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ("authorizationError.USER_PERMISSION_DENIED", PermissionBlocked),
+        ("authorizationError.CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION", PermissionBlocked),
+        ("authorizationError.CUSTOMER_NOT_ENABLED", AccountBlocked),
+        ("quotaError.ACCESS_PROHIBITED", PermissionBlocked),
+        ("queryError.UNRECOGNIZED_FIELD", Defect),
+    ],
+)
+def test_what_a_person_must_mend_is_asked_once(
+    stand: Stand, error: str, kind: type[AdsyncError]
+) -> None:
+    """Missing rights, closed accounts and our own mistakes are not tried again."""
+    stand.arm("google_error", path="ad_group_ad$", error=error, count=None)
+    with pytest.raises(kind):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    asked = [seen for seen in stand.simulator.simulator.requests if "googleAds" in seen.path]
+    assert len(asked) == 1
+
+
+def test_a_used_up_quota_releases_the_worker(stand: Stand) -> None:
+    """The daily quota ends the read with its wait, and the next read does not even ask."""
+    stand.wire.settings.operations_per_day = 2
+    stand.read(stand.adapter.read_account(ACCOUNT, NOW))
+    with pytest.raises(PlatformBusy) as caught:
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert caught.value.retry_after_seconds == 3600
+    before = len(stand.simulator.simulator.requests)
+    with pytest.raises(PlatformBusy):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+    assert len(stand.simulator.simulator.requests) == before
+
+
+@pytest.mark.parametrize("version", ["v19", "v99"])
+def test_a_version_google_does_not_serve_blocks(stand: Stand, version: str) -> None:
+    """Too old is told by the API, unknown by a plain page; both name the setting."""
+    other = GoogleAdsAdapter(api_version=version)
+    with pytest.raises(Blocked, match="ADSYNC_GOOGLE_ADS_API_VERSION"):
+        stand.as_(other).rows(other.read_account(ACCOUNT, NOW))
+
+
+def test_history_older_than_google_keeps_blocks(stand: Stand) -> None:
+    """37 months is a question for whoever set the history, not a loop."""
+    old = DateRange(since=date(2022, 1, 1), until=date(2022, 1, 3))
+    with pytest.raises(Blocked, match="37 months"):
+        stand.read(stand.adapter.report(ACCOUNT, Level.AD, old, NOW))
+
+
+def test_a_redirect_is_an_alarm(stand: Stand) -> None:
+    """Nobody follows it."""
+    stand.arm("redirect", path="ad_group_ad$", count=None)
+    with pytest.raises(Defect):
+        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
+
+
+def test_a_hang_within_a_stream_ends(stand: Stand) -> None:
+    """The client's own deadlines end what the server does not."""
+    limits = replace(LIMITS, read_seconds=0.3, request_seconds=0.6, attempts_max=2)
+    quick = PlatformClient(
+        stand.adapter,
+        stand.simulator.base_url,
+        GrantedCredential(GoogleGrant(), Credential(VALUES), stand.tokens),
+        stand.clock,
+        limits=limits,
+    )
+    for fault in ("slow_drip", "hang"):
+        stand.arm(fault, path="ad_group$", count=9, seconds=0.2 if fault == "slow_drip" else 2)
+        with pytest.raises(Retryable):
+            quick.rows(stand.adapter.list_entities(ACCOUNT, Level.ADSET, NOW))
+        stand.simulator.simulator.faults.disarm()
+    records, _ = quick.rows(stand.adapter.list_entities(ACCOUNT, Level.ADSET, NOW))
+    assert entities(records) == entity_truth(stand, Level.ADSET)
