@@ -43,7 +43,13 @@ START = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
 TOKEN = "sim_harness_token_canary_7f3a"
 KEY = "facebook:act_501"
 MICROS = Decimal(1_000_000)
-ACCOUNT_IDS = {Platform.FACEBOOK: "act_501", Platform.TIKTOK: "7010000000000000501"}
+ACCOUNT_IDS = {
+    Platform.FACEBOOK: "act_501",
+    Platform.TIKTOK: "7010000000000000501",
+    Platform.GOOGLE_ADS: "5015015011",
+}
+#: Google's stored credential is exchanged for access tokens; the others' is sent as it is.
+GOOGLE_CREDENTIAL = {"client_id": "c", "client_secret": "s", "refresh_token": TOKEN}
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class Harness:
             home=home,
             history_days=options["history_days"],
             base_urls={**Settings().base_urls, platform: self.simulator.base_url},
+            google_oauth_url=f"{self.simulator.base_url}/token",
         )
         self.environment = Environment(
             database=Database(url, self.clock),
@@ -122,9 +129,9 @@ class Harness:
             timezone=timezone,
             status="1",
         )
-        return connect_account(
-            self.environment, self.platform, info, Credential({"access_token": TOKEN})
-        )
+        is_google = self.platform is Platform.GOOGLE_ADS
+        values = GOOGLE_CREDENTIAL if is_google else {"access_token": TOKEN}
+        return connect_account(self.environment, self.platform, info, Credential(values))
 
     @property
     def account_id(self) -> str:
