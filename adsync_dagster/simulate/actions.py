@@ -11,7 +11,7 @@ from adsync_dagster.errors import UsageError
 from adsync_dagster.simulate.scenario import Event
 from adsync_dagster.simulator.entities import SimAccount, SimEntity
 from adsync_dagster.simulator.facebook_auth import Token
-from adsync_dagster.simulator.instants import SECOND, instant_of
+from adsync_dagster.simulator.instants import FOREVER, SECOND, instant_of
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.world import World
 
@@ -173,9 +173,19 @@ def _late_conversions(stage: Stage, picks: Sequence[int]) -> None:
 def _refund(permille: int) -> Act:
     def act(stage: Stage, picks: Sequence[int]) -> None:
         ad = stage.any_entity(picks, "ad")
-        stage.world.refund(ad.id, stage.day(ad, picks[1]), f"{permille / 1000}")
+        day = stage.day(ad, picks[1])
+        if permille < 1000 or _can_vanish(stage.world, ad, day):
+            stage.world.refund(ad.id, day, f"{permille / 1000}")
 
     return act
+
+
+def _can_vanish(world: World, ad: SimEntity, day: int) -> bool:
+    """Whether taking everything back leaves nothing: no credit is still to come on top of it."""
+    book = world.ledger.book(ad.account_id)
+    now, later = (book.total("ad", ad.id, day, at) for at in (world.now(), FOREVER - 1))
+    falls = any(end < start for start, end in zip(now.vector, later.vector, strict=True))
+    return day < world.today(ad.account_id) and not falls
 
 
 def _add_spend(stage: Stage, picks: Sequence[int]) -> None:
