@@ -3,7 +3,7 @@
 # path with spaces works.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test test-fast lint format docs soak benchmark wheel clean
+.PHONY: help install demo dev test prove test-fast lint format docs soak benchmark wheel clean
 
 TEST_WORKERS ?= 2
 SEEDS ?= 200
@@ -24,11 +24,14 @@ dev: ## start Dagster's UI and daemon on this machine
 	@scripts/install.sh runtime
 	@.venv/bin/adsync dev $(ARGS)
 
-test: install ## run every test (one file: make test ARGS=tests/unit/test_cli.py)
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
+test: install ## run the tests, all but the long proofs (one file: make test ARGS=tests/unit/test_cli.py)
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not proof" $(ARGS)
+
+prove: install ## run the long proofs: drawn worlds, planted bugs, faults everywhere, killed processes
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m proof $(ARGS)
 
 test-fast: install ## run the tests that take less than ten seconds each
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow" $(ARGS)
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow and not proof" $(ARGS)
 
 lint: install ## check style, types, the import contract and the SQL
 	@.venv/bin/ruff check .
