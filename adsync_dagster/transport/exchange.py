@@ -256,30 +256,32 @@ class _Session:
     def send(self, prepared: requests.PreparedRequest, limits: TransportLimits) -> Response:
         """The whole answer."""
         deadline = time.monotonic() + limits.request_seconds
-        answer, headers = self._open(prepared, limits, deadline)
-        body = read_body(answer.raw, headers, limits, deadline)
-        answer.raw.release_conn()
-        return Response(status=answer.status_code, headers=headers, body=body)
+        with self._open(prepared, limits, deadline) as (answer, headers):
+            body = read_body(answer.raw, headers, limits, deadline)
+            return Response(status=answer.status_code, headers=headers, body=body)
 
     def elements(
         self, prepared: requests.PreparedRequest, limits: TransportLimits
     ) -> Iterator[Response]:
         """The elements of a successful answer, or the whole of any other."""
         deadline = time.monotonic() + limits.request_seconds
-        answer, headers = self._open(prepared, limits, deadline)
-        if answer.status_code == 200:
-            pieces = read_pieces(answer.raw, headers, limits.stream_bytes_max, deadline)
-            bodies = elements_of(pieces, limits.response_bytes_max)
-        else:
-            bodies = iter([read_body(answer.raw, headers, limits, deadline)])
-        for body in bodies:
-            yield Response(status=answer.status_code, headers=headers, body=body)
-        answer.raw.release_conn()
+        with self._open(prepared, limits, deadline) as (answer, headers):
+            if answer.status_code == 200:
+                pieces = read_pieces(answer.raw, headers, limits.stream_bytes_max, deadline)
+                bodies = elements_of(pieces, limits.response_bytes_max)
+            else:
+                bodies = iter([read_body(answer.raw, headers, limits, deadline)])
+            for body in bodies:
+                yield Response(status=answer.status_code, headers=headers, body=body)
 
+    @contextmanager
     def _open(
         self, prepared: requests.PreparedRequest, limits: TransportLimits, deadline: float
-    ) -> tuple[requests.Response, dict[str, str]]:
-        """Send it and read the headers of the answer, with lower-case names."""
+    ) -> Iterator[tuple[requests.Response, dict[str, str]]]:
+        """The answer and its headers, with lower-case names, its body still to be read.
+
+        Its connection is kept for the next exchange, or closed when the block raises.
+        """
         self._guard.deadline = deadline
         answer = self._session.send(
             prepared,
@@ -295,7 +297,12 @@ class _Session:
                 f"the platform answered HTTP {answer.status_code}, a redirect; it is not"
                 " followed; check the base URL"
             )
-        return answer, {name.lower(): value for name, value in answer.headers.items()}
+        try:
+            yield answer, {name.lower(): value for name, value in answer.headers.items()}
+        except BaseException:
+            answer.close()
+            raise
+        answer.raw.release_conn()
 
     def spoil(self) -> None:
         """Do not use the connection again."""

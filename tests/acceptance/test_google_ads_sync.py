@@ -8,10 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from harness import TOKEN, Harness
+from harness import GOOGLE_CREDENTIAL, TOKEN, Harness
 
-from adsync_dagster.records import Platform
+from adsync_dagster.platforms.protocol import Credential
+from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.simulator.google_ads_auth import RefreshToken
+from adsync_dagster.sync.connecting import connect_account
 
 LEVELS = ("campaign", "adset", "ad")
 
@@ -249,3 +251,23 @@ def test_shared_credit_adds_up_to_the_totals(harness: Harness) -> None:
         for day in (harness.today() - timedelta(days=back) for back in range(20))
     )
     assert row["found"] == whole * Decimal("0.333333")
+
+
+def test_a_client_is_synced_through_its_manager(synced: Harness) -> None:
+    """What discovery found out about the way in is stored with the account's credential."""
+    wire = synced.simulator.simulator.google_ads
+    wire.add_manager("8000000001", (synced.account_id,))
+    wire.tokens.add(RefreshToken(value=TOKEN, customers=frozenset({"8000000001"})))
+    wire.tokens.given.clear()
+    assert synced.sync().error_family == "blocked"
+
+    client = synced.environment.client(synced.account)
+    found = client.rows(client.adapter.read_accounts(synced.clock.now()))[0]
+    client.close()
+    (info,) = [record for record in found if isinstance(record, AccountInfo)]
+    connect_account(
+        synced.environment, Platform.GOOGLE_ADS, info, Credential(dict(GOOGLE_CREDENTIAL))
+    )
+
+    assert synced.sync().error is None
+    assert_true(synced)

@@ -18,6 +18,7 @@ from adsync_dagster.settlement import (
     may_seal,
     plan,
     sealable_from,
+    settled_within,
 )
 
 META = SettlementRules(window_days=28, margin_days=2, retention_days=1123)
@@ -261,3 +262,11 @@ def test_reading_what_is_planned_in_time_seals_every_day(offset: int, timezone: 
             days[day] = DayState(now, sealed=may_seal(day, timezone, now, SHORT))
         now += timedelta(hours=24)
     assert days[start].sealed
+
+
+@pytest.mark.parametrize(("own", "window"), [(None, 90), (30, 30), (90, 90), (400, 90), (-1, 0)])
+def test_an_accounts_own_window_never_widens_the_platforms(own: int | None, window: int) -> None:
+    """A shorter window settles days sooner; one that is not known changes nothing."""
+    rules = SettlementRules(window_days=90, margin_days=3, retention_days=1123)
+    found = settled_within(rules, own)
+    assert (found.window_days, found.margin_days) == (window, 3)
