@@ -12,6 +12,10 @@ from typing import Any
 
 import orjson
 import pytest
+from google.ads.googleads.v26.errors.types import errors
+from google.ads.googleads.v26.services.types import customer_service as customers
+from google.ads.googleads.v26.services.types import google_ads_service as services
+from google.protobuf import json_format
 
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.platforms.google_ads import GoogleAdsAdapter
@@ -21,11 +25,6 @@ from adsync_dagster.simulator.google_ads_errors import GoogleAdsError
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.world import World
 from adsync_dagster.transport.elements import elements_of
-
-errors = pytest.importorskip("google.ads.googleads.v26.errors.types.errors")
-services = pytest.importorskip("google.ads.googleads.v26.services.types.google_ads_service")
-customers = pytest.importorskip("google.ads.googleads.v26.services.types.customer_service")
-json_format = pytest.importorskip("google.protobuf.json_format")
 
 NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
 ACCOUNT = "5015015011"

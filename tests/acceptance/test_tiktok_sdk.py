@@ -12,7 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import business_api_client
 import pytest
+from business_api_client.tiktok_business.tiktok_exceptions import (
+    TiktokSDKError,
+)
 
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.platforms.tiktok_entities import ACCOUNT_FIELDS, FIELDS
@@ -21,11 +25,6 @@ from adsync_dagster.simulator.facebook_auth import Token
 from adsync_dagster.simulator.server import RunningSimulator, serve
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.world import World
-
-business_api_client = pytest.importorskip("business_api_client")
-from business_api_client.tiktok_business.tiktok_exceptions import (  # noqa: E402
-    TiktokSDKError,
-)
 
 START = datetime(2026, 3, 3, 15, 30, tzinfo=UTC)
 ACCOUNT = "7010000000000000501"
