@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
+
+# A shell without job control starts background jobs with SIGINT ignored, children inherit
+# that, and Dagster copies it to SIGTERM: tests that end processes by signal would wait for ever.
+for number, usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
 PROOFS = (
     "crash",
     "simulation/test_exhaustive.py",

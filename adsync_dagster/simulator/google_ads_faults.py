@@ -30,20 +30,22 @@ def _check(options: Mapping[str, Any]) -> None:
     named_error(options)
 
 
+FAULTS = {
+    # answers instead of the wire's
+    "google_error": "answer",
+    "oauth_error": "answer",
+    # streams
+    "stream_error": "payload",
+    "stream_rows_lost": "payload",
+    "stream_rows_doubled": "payload",
+    "stream_nothing": "payload",
+    "stream_other_mask": "payload",
+    "stream_field_dropped": "payload",
+    "stream_field_set": "payload",
+}
+
 register(
-    {
-        # answers instead of the wire's
-        "google_error": "answer",
-        "oauth_error": "answer",
-        # streams
-        "stream_error": "payload",
-        "stream_rows_lost": "payload",
-        "stream_rows_doubled": "payload",
-        "stream_nothing": "payload",
-        "stream_other_mask": "payload",
-        "stream_field_dropped": "payload",
-        "stream_field_set": "payload",
-    },
+    FAULTS,
     checks={
         "google_error": _check,
         "stream_error": _check,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fasteners
 import psycopg
 import pytest
 from warehouse_support import AD, log_rows, merge, merge_numbers, numbers, paused
@@ -208,7 +209,10 @@ def test_a_backup_restores_to_the_same_record(
 def postgres_16(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL 16 that came with the same package."""
     data = tmp_path_factory.mktemp("pg16") / "data"
-    server = embedded._bundled_server().get_server(data, cleanup_mode=None, postgres_version=16)
+    module = embedded._bundled_server()
+    # Its own lock file may belong to another user of this machine.
+    module.PostgresServer._lock = fasteners.InterProcessLock(data.parent / "lock")
+    server = module.get_server(data, cleanup_mode=None, postgres_version=16)
     yield server.get_uri()
     server.stop()
 

@@ -14,6 +14,7 @@ from adsync_dagster.clock import VirtualClock
 from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.facebook_errors import NAMED
 from adsync_dagster.simulator.faults import STAGES
+from adsync_dagster.simulator.google_ads_faults import FAULTS as GOOGLE_FAULTS
 from adsync_dagster.simulator.http import BrokenTransport
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.tiktok_faults import FAULTS as TIKTOK_FAULTS
@@ -24,10 +25,10 @@ ACCOUNT = "act_501"
 ADS = f"/v26.0/{ACCOUNT}/ads"
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
-#: Faults that other tests strike with: test_simulator_insights, test_facebook_sdk and
-#: test_simulator_tiktok.
+#: Faults that other tests strike with: test_simulator_insights, test_facebook_sdk,
+#: test_simulator_tiktok and test_google_ads_client.
 ELSEWHERE = {name for name in STAGES if name.startswith("report_")} | {"batch_item_null"}
-ELSEWHERE |= set(TIKTOK_FAULTS)
+ELSEWHERE |= set(TIKTOK_FAULTS) | set(GOOGLE_FAULTS)
 
 
 @pytest.fixture

@@ -97,10 +97,16 @@ def assert_clean(text: str) -> None:
     assert leaks == []
 
 
+def log_everything(caplog: pytest.LogCaptureFixture) -> None:
+    """DEBUG for every logger, also those that another library has quietened by name."""
+    for name in (None, "urllib3", "urllib3.connectionpool", "requests"):
+        caplog.set_level(logging.DEBUG, logger=name)
+
+
 @pytest.mark.parametrize("name", FAILURES)
 def test_no_failure_tells_the_token(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """Errors, their causes, contexts and frames, and all logs at DEBUG stay clean."""
-    caplog.set_level(logging.DEBUG)
+    log_everything(caplog)
     with serving(FAILURES[name]) as server:
         one = client(server.url, limits=ONCE)
         with pytest.raises(AdsyncError) as caught:
@@ -118,7 +124,7 @@ def test_no_failure_tells_the_token(name: str, caplog: pytest.LogCaptureFixture)
 
 def test_urls_and_logs_of_a_success_hold_no_token(caplog: pytest.LogCaptureFixture) -> None:
     """Library loggers at DEBUG print request lines, which hold no secret to print."""
-    caplog.set_level(logging.DEBUG)
+    log_everything(caplog)
     with serving(lambda wire, _: wire.reply({"id": "act_501"})) as server:
         client(server.url).run(asking(get(fields="id")), lambda _: None)
         assert CANARY not in server.seen[0].path
@@ -128,7 +134,7 @@ def test_urls_and_logs_of_a_success_hold_no_token(caplog: pytest.LogCaptureFixtu
 
 def test_a_next_url_with_a_token_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     """Meta puts the token into paging.next; neither requests, errors nor logs repeat it."""
-    caplog.set_level(logging.DEBUG)
+    log_everything(caplog)
 
     def handler(wire: Wire, number: int) -> None:
         row = {"id": str(number + 1), "account_id": "501", "campaign_id": "1", "adset_id": "2"}
