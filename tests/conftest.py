@@ -1,4 +1,4 @@
-"""Which tests are the long proofs: `make test` leaves them to `make prove`; CI runs both."""
+"""Which tests are the long proofs: `make test` leaves them to `make prove`."""
 
 from __future__ import annotations
 
