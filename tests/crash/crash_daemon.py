@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -16,12 +17,15 @@ from unittest import mock
 import dagster as dg
 import psycopg
 from crash_scene import Scene, live, wait_until
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 from psycopg import sql
 
 from adsync_dagster.warehouse.database import with_driver
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS_MAX = 15.0
+WEBSERVER_SECONDS_MAX = 120.0
 #: A test runner in the background ignores SIGINT; Dagster's processes would then ignore SIGTERM.
 DEFAULT_SIGNALS = ["env", "--default-signal=INT,TERM"] if sys.platform == "linux" else []
 
@@ -67,17 +71,30 @@ class Deployment:
         with psycopg.connect(self.server_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
+    def daemon(self) -> AbstractContextManager[None]:
+        """A daemon for the length of the block."""
+        return self._running("dagster._daemon", "run")
+
     @contextmanager
-    def daemon(self) -> Iterator[None]:
-        """A daemon for the length of the block; nothing of its processes stays behind."""
+    def webserver(self) -> Iterator[DagsterGraphQLClient]:
+        """A webserver, through which runs are launched as in the UI; the daemon starts them."""
+        with closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        with self._running("dagster_webserver", "-h", "127.0.0.1", "-p", str(port)):
+            yield wait_until("the webserver's answer", lambda: _client(port), WEBSERVER_SECONDS_MAX)
+
+    @contextmanager
+    def _running(self, module: str, *arguments: str) -> Iterator[None]:
+        """A process of Dagster's for the length of the block; none of its own stays behind."""
         kept = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("ADSYNC_", "DAGSTER_"))
         }
         shutil.copy(ROOT / "dagster.yaml", self.home)
-        command = [*DEFAULT_SIGNALS, sys.executable, "-W", "ignore", "-m", "dagster._daemon", "run"]
-        with (self.home / "daemon.log").open("ab") as log:
+        command = [*DEFAULT_SIGNALS, sys.executable, "-W", "ignore", "-m", module, *arguments]
+        with (self.home / f"{module}.log").open("ab") as log:
             process = subprocess.Popen(
                 [*command, "-w", str(ROOT / "workspace.yaml")],
                 cwd=self.home,
@@ -111,6 +128,11 @@ class Deployment:
             runs = instance.get_runs(dg.RunsFilter(job_name="final_sync_job"))
         return list(reversed(runs))
 
+    def is_idle(self) -> bool:
+        """Whether no run is waiting or going on."""
+        with self.instance() as instance:
+            return instance.get_runs_count(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES)) == 0
+
     def arm(self, text: str) -> None:
         """The next process that gets there is hit."""
         draft = self._crash_file.with_suffix(".draft")
@@ -130,3 +152,13 @@ class Deployment:
 
     def wait_until_nothing_is_owed(self, seconds: float) -> None:
         wait_until("the final syncs", lambda: self.scene.harness.pending() == 0, seconds)
+
+
+def _client(port: int) -> DagsterGraphQLClient | None:
+    """A client of the webserver, once it answers; it listens only when the code is loaded."""
+    try:
+        client = DagsterGraphQLClient("127.0.0.1", port_number=port)
+        client.get_run_status("00000000-0000-0000-0000-000000000000")
+    except DagsterGraphQLClientError as error:
+        return client if str(error.args[0]).endswith("RunNotFoundError") else None
+    raise AssertionError("there is a run that nobody launched")

@@ -41,7 +41,12 @@ _FORKS.set_forkserver_preload(
 )
 
 
-def wait_until(what: str, condition: Callable[[], Any], seconds: float = SECONDS_MAX) -> Any:
+def wait_until(
+    what: str,
+    condition: Callable[[], Any],
+    seconds: float = SECONDS_MAX,
+    every_seconds: float = POLL_SECONDS,
+) -> Any:
     """The first true answer of a condition; fails with words when none comes in time."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
@@ -49,7 +54,7 @@ def wait_until(what: str, condition: Callable[[], Any], seconds: float = SECONDS
         answer = condition()
         if answer:
             return answer
-        pause.wait(POLL_SECONDS)
+        pause.wait(every_seconds)
     pytest.fail(f"{what} did not happen within {seconds:.0f} seconds")
 
 
