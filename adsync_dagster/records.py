@@ -7,12 +7,13 @@ currency, as the decimal text the platform sent or a Decimal; it never passes th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 
@@ -28,12 +29,35 @@ class Level(StrEnum):
 LEVELS = (Level.CAMPAIGN, Level.ADSET, Level.AD)
 
 
-class Platform(StrEnum):
-    """The platform key used in tables, settings and partition keys."""
+class Platform(str):
+    """A platform's key in tables, settings and partition keys. Equal keys are one object.
 
-    FACEBOOK = "facebook"
-    TIKTOK = "tiktok"
-    GOOGLE_ADS = "google_ads"
+    Any package may bring a platform (platforms/registry.py knows those that are installed), so
+    this says only what a key looks like: lower-case ASCII letters, digits and underscores.
+    """
+
+    __slots__ = ()
+
+    FACEBOOK: ClassVar[Platform]
+    TIKTOK: ClassVar[Platform]
+    GOOGLE_ADS: ClassVar[Platform]
+
+    def __new__(cls, key: str) -> Platform:
+        """ValueError when this cannot be a key."""
+        if not is_platform_key(key):
+            raise ValueError(f"{key[:40]!r} is no platform key; write it like google_ads")
+        return _PLATFORMS.setdefault(key, super().__new__(cls, key))
+
+
+def is_platform_key(text: str) -> bool:
+    """Whether a platform could have this key."""
+    return re.fullmatch(r"[a-z][a-z0-9_]{0,39}", text, re.ASCII) is not None
+
+
+_PLATFORMS: dict[str, Platform] = {}
+Platform.FACEBOOK = Platform("facebook")
+Platform.TIKTOK = Platform("tiktok")
+Platform.GOOGLE_ADS = Platform("google_ads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +79,7 @@ class Account:
     @property
     def key(self) -> str:
         """The Dagster partition key, `platform:platform_account_id`."""
-        return f"{self.platform.value}:{self.platform_account_id}"
+        return f"{self.platform}:{self.platform_account_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,14 +90,14 @@ class Harness:
             "history_days": 20,
         }
         options.update(world_options)
-        getattr(self.world, f"add_{platform.value}_account")(**options)
+        getattr(self.world, f"add_{platform}_account")(**options)
         self.simulator = serve(self.world)
         self.settings = replace(
             Settings(),
             home=home,
             history_days=options["history_days"],
             base_urls={**Settings().base_urls, platform: self.simulator.base_url},
-            google_oauth_url=f"{self.simulator.base_url}/token",
+            options={"ADSYNC_GOOGLE_OAUTH_URL": f"{self.simulator.base_url}/token"},
         )
         self.environment = Environment(
             database=Database(url, self.clock),

@@ -106,7 +106,7 @@ def entity_columns(
     return [
         column("id", "uuid", "Our key"),
         column("ad_account_id", "uuid", "The account's row in ad_accounts"),
-        column("platform", "text", "facebook, tiktok or google_ads"),
+        column("platform", "text", "The platform's key, such as facebook"),
         column(id_column, "text", "The platform's own id, unique within the account"),
         *(column(name, kind, meaning) for name, kind, meaning in parents),
         column("name", "text", "The platform's name for it"),

@@ -17,7 +17,7 @@ from adsync_dagster.assets.account_asset import LOG_KEY
 from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.metrics import METRICS
-from adsync_dagster.errors import UsageError
+from adsync_dagster.platforms.registry import installed
 from adsync_dagster.records import Platform
 from adsync_dagster.settlement import SettlementRules
 from adsync_dagster.sync.environment import Environment
@@ -122,14 +122,8 @@ def health_checks(
 
 
 def rules_in_use(environment: Environment) -> dict[Platform, SettlementRules]:
-    """The settlement rules of every platform that has an adapter."""
-    rules: dict[Platform, SettlementRules] = {}
-    for platform in Platform:
-        try:
-            rules[platform] = environment.adapter(platform).rules
-        except UsageError:
-            continue  # A platform without an adapter can have no account
-    return rules
+    """The settlement rules of every installed platform."""
+    return {platform: environment.adapter(platform).rules for platform in installed()}
 
 
 def evaluate(

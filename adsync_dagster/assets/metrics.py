@@ -20,7 +20,7 @@ _COLUMNS = [
     dg.TableColumn("entity_type", "text", "campaign, adset or ad"),
     dg.TableColumn("entity_id", "uuid", "Our key of the entity's row"),
     dg.TableColumn("ad_account_id", "uuid", "The account's row in ad_accounts"),
-    dg.TableColumn("platform", "text", "facebook, tiktok or google_ads"),
+    dg.TableColumn("platform", "text", "The platform's key, such as facebook"),
     dg.TableColumn("impressions", "bigint"),
     dg.TableColumn("clicks", "bigint"),
     dg.TableColumn("spend", "numeric", "Major units of the account's currency, exact"),

@@ -17,7 +17,8 @@ from adsync_dagster.commands.surroundings import (
     open_environment,
     open_instance,
 )
-from adsync_dagster.errors import AccountBlocked, UsageError
+from adsync_dagster.errors import AccountBlocked
+from adsync_dagster.platforms.registry import plugin_for
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.settings import Settings
 
@@ -34,7 +35,7 @@ PlatformName = Annotated[
     typer.Option(
         "--platform",
         metavar="PLATFORM",
-        help="facebook, tiktok or google_ads.",
+        help="The platform's key, such as facebook; `adsync platforms` lists them.",
         show_default=False,
     ),
 ]
@@ -94,7 +95,8 @@ def add(
     Example: adsync accounts add --platform facebook --account act_123 --token-env META_TOKEN
     """
     settings = Settings.from_environment()
-    chosen = platform_named(platform)
+    plugin = plugin_for(platform.lower())
+    chosen = plugin.key
     with open_environment(settings) as environment:
         account_id = environment.adapter(chosen).normalise_account_id(account)
         credential = read_credential(
@@ -102,7 +104,7 @@ def add(
             token_file=token_file,
             token_stdin=token_stdin,
             base_url=settings.base_urls[chosen],
-            platform=chosen,
+            plugin=plugin,
         )
         info = (
             _unverified(account_id)
@@ -204,7 +206,8 @@ def discover(
     from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_accounts
 
     settings = Settings.from_environment()
-    chosen = platform_named(platform)
+    plugin = plugin_for(platform.lower())
+    chosen = plugin.key
     added: list[str] = []
     with open_environment(settings) as environment:
         credential = read_credential(
@@ -212,7 +215,7 @@ def discover(
             token_file=token_file,
             token_stdin=token_stdin,
             base_url=settings.base_urls[chosen],
-            platform=chosen,
+            plugin=plugin,
         )
         client = environment.client_with(
             chosen, credential, budget_key=f"{chosen}:discover", limits=WHILE_SOMEBODY_WAITS
@@ -227,15 +230,6 @@ def discover(
     _add_partitions(settings, added)
     _tell_discovered(infos, added, as_json=as_json)
     return ExitCode.OK
-
-
-def platform_named(text: str) -> Platform:
-    """The platform of that name; UsageError lists the names there are."""
-    try:
-        return Platform(text.lower())
-    except ValueError:
-        names = ", ".join(platform.value for platform in Platform)
-        raise UsageError(f"{text[:40]!r} is no platform; use one of {names}") from None
 
 
 def _unverified(account_id: str) -> AccountInfo:

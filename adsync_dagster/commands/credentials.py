@@ -1,7 +1,7 @@
 """Taking a credential from an environment variable, a file or stdin: never from an argument.
 
-An argument shows in the process list and in the shell's history. A credential is the bare
-token; that of Google Ads, which has several parts, is a JSON object.
+An argument shows in the process list and in the shell's history. What a credential consists
+of, each platform says itself (platforms/plugin.py).
 """
 
 from __future__ import annotations
@@ -13,17 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.platforms.plugin import PlatformPlugin
 from adsync_dagster.platforms.protocol import Credential
-from adsync_dagster.records import Platform
+from adsync_dagster.variables import LOOPBACK
 
 _TOKEN_LENGTH_MAX = 4096
-_GOOGLE_NEEDED = frozenset({"client_id", "client_secret", "refresh_token"})
-_GOOGLE_OPTIONAL = frozenset({"developer_token", "login_customer_id"})
-#: In the files that Google's own tools write.
-_GOOGLE_IGNORED = frozenset(
-    {"type", "account", "quota_project_id", "universe_domain", "use_proto_plus"}
-)
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def read_credential(
@@ -32,22 +26,25 @@ def read_credential(
     token_file: Path | None,
     token_stdin: bool,
     base_url: str,
-    platform: Platform = Platform.FACEBOOK,
+    plugin: PlatformPlugin,
 ) -> Credential:
     """The credential from the one source that was named; UsageError when it cannot be one.
 
-    Google's is a JSON object, see `_google`; the others' is a token.
+    It is a JSON object of the values that the platform asks for, or the bare one where it asks
+    for one only.
     """
     sources = [token_env is not None, token_file is not None, token_stdin]
     if sum(sources) != 1:
         raise UsageError(
             "say where the token is: --token-env NAME, --token-file PATH or --token-stdin"
         )
-    token = _read(token_env, token_file).strip()
-    if platform is Platform.GOOGLE_ADS:
-        return _google(token, base_url)
-    _check(token, base_url)
-    return Credential({"access_token": token})
+    text = _read(token_env, token_file).strip()
+    form = plugin.credential
+    if len(form.needed) == 1 and not text.startswith("{"):
+        (only,) = form.needed
+        _check(text, base_url)
+        return Credential({only.name: only.clean(text)})
+    return Credential(_values(text, plugin, base_url))
 
 
 def _read(token_env: str | None, token_file: Path | None) -> str:
@@ -69,38 +66,35 @@ def _read(token_env: str | None, token_file: Path | None) -> str:
         raise UsageError(f"{token_file} is not a text file with a token in it") from None
 
 
-def _google(text: str, base_url: str) -> Credential:
-    """A credential of Google Ads: client id and secret, refresh token, and what else it needs.
-
-    The names are those of Google's own files, whose other entries mean nothing here.
-    """
+def _values(text: str, plugin: PlatformPlugin, base_url: str) -> dict[str, str]:
+    """The values of a credential that is written as a JSON object."""
+    form = plugin.credential
     try:
-        values = json.loads(text)
+        given = json.loads(text)
     except ValueError:
-        values = None
-    if not isinstance(values, dict):
+        given = None
+    if not isinstance(given, dict):
+        optional = [field.name for field in form.fields if not field.required]
         raise UsageError(
-            "a credential of Google Ads is a JSON object with client_id, client_secret and"
-            " refresh_token, and developer_token and login_customer_id where they are needed"
+            f"a credential of {plugin.label} is a JSON object with"
+            f" {', '.join(field.name for field in form.needed)}"
+            + (f", and where they are needed {', '.join(optional)}" if optional else "")
         )
-    unknown = sorted(set(values) - _GOOGLE_NEEDED - _GOOGLE_OPTIONAL - _GOOGLE_IGNORED)
+    unknown = sorted(set(given) - {field.name for field in form.fields} - form.ignored)
     if unknown:
-        raise UsageError(f"a credential of Google Ads has no {unknown[0][:40]}")
+        raise UsageError(f"a credential of {plugin.label} has no {unknown[0][:40]}")
     found: dict[str, str] = {}
-    for name in sorted(_GOOGLE_NEEDED | _GOOGLE_OPTIONAL):
-        value = values.get(name)
-        if value in (None, "") and name in _GOOGLE_OPTIONAL:
+    for field in form.fields:
+        value = given.get(field.name)
+        if value in (None, "") and not field.required:
             continue
-        found[name] = str(value) if isinstance(value, str | int) else ""
+        value = str(value) if isinstance(value, str | int) else ""
         try:
-            _check(found[name], base_url)
+            _check(value, base_url)
+            found[field.name] = field.clean(value)
         except UsageError as error:
-            raise UsageError(f"{name}: {error}") from None
-    if "login_customer_id" in found:
-        found["login_customer_id"] = found["login_customer_id"].replace("-", "")
-        if not found["login_customer_id"].isdigit():
-            raise UsageError("login_customer_id is a manager account; write it like 123-456-7890")
-    return Credential(found)
+            raise UsageError(f"{field.name}: {error}") from None
+    return found
 
 
 def _check(token: str, base_url: str) -> None:
@@ -111,7 +105,7 @@ def _check(token: str, base_url: str) -> None:
         raise UsageError(f"the token is longer than {_TOKEN_LENGTH_MAX} characters")
     if not all(33 <= ord(character) <= 126 for character in token):
         raise UsageError("the token holds blanks, line breaks or letters that no token has")
-    if token.startswith("sim_") and urlsplit(base_url).hostname not in _LOOPBACK:
+    if token.startswith("sim_") and urlsplit(base_url).hostname not in LOOPBACK:
         raise UsageError(
             "this is a token of the simulator, and the platform's base URL is the real one"
         )

@@ -1,55 +1,34 @@
-"""Which adapter serves which platform."""
+"""Which platforms there are: ours, and those of installed packages.
+
+A package offers one by an entry point of the group `adsync_dagster.platforms`, whose name is
+the platform's key and whose object is its PlatformPlugin. One that cannot be loaded is refused
+at once and by name: a platform that quietly is not there would quietly not be synced.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple, Protocol
-from urllib.parse import urlsplit
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol
 
-from adsync_dagster.platforms import facebook, google_ads, tiktok
-from adsync_dagster.platforms.google_ads_oauth import GoogleGrant
-from adsync_dagster.platforms.protocol import PlatformAdapter, TokenGrant
+from adsync_dagster.errors import UsageError
+from adsync_dagster.platforms.built_in import BUILT_IN
+from adsync_dagster.platforms.plugin import Grant, PlatformPlugin, PlatformSettings
+from adsync_dagster.platforms.protocol import PlatformAdapter
 from adsync_dagster.records import Platform
+
+ENTRY_POINT_GROUP = "adsync_dagster.platforms"
+#: Each platform's key is the name of its Dagster resource; these are taken.
+_TAKEN = frozenset({"adsync", "warehouse", "token_vault", "io_manager"})
 
 
 class AdapterSettings(Protocol):
     """What the adapters take from the settings."""
 
     @property
-    def facebook_api_version(self) -> str: ...
-
-    @property
-    def facebook_conversion_action(self) -> str: ...
-
-    @property
-    def facebook_window_days(self) -> int: ...
-
-    @property
-    def facebook_margin_days(self) -> int: ...
-
-    @property
-    def tiktok_conversion_metric(self) -> str: ...
-
-    @property
-    def tiktok_value_metric(self) -> str: ...
-
-    @property
-    def tiktok_window_days(self) -> int: ...
-
-    @property
-    def tiktok_margin_days(self) -> int: ...
-
-    @property
-    def google_ads_api_version(self) -> str: ...
-
-    @property
-    def google_ads_window_days(self) -> int: ...
-
-    @property
-    def google_ads_margin_days(self) -> int: ...
-
-    @property
-    def google_oauth_url(self) -> str: ...
+    def options(self) -> Mapping[str, str]: ...
 
     @property
     def history_days(self) -> int: ...
@@ -58,54 +37,71 @@ class AdapterSettings(Protocol):
     def recent_days(self) -> int: ...
 
 
-def adapter_for(platform: Platform, settings: AdapterSettings) -> PlatformAdapter:
-    """The platform's adapter as the settings want it."""
-    if platform is Platform.FACEBOOK:
-        return facebook.FacebookAdapter(
-            api_version=settings.facebook_api_version,
-            conversion_action=settings.facebook_conversion_action,
-            rules=replace(
-                facebook.RULES,
-                window_days=settings.facebook_window_days,
-                margin_days=settings.facebook_margin_days,
-                history_days=settings.history_days,
-                recent_days=settings.recent_days,
-            ),
-        )
-    if platform is Platform.TIKTOK:
-        return tiktok.TikTokAdapter(
-            conversion_metric=settings.tiktok_conversion_metric,
-            value_metric=settings.tiktok_value_metric,
-            rules=replace(
-                tiktok.RULES,
-                window_days=settings.tiktok_window_days,
-                margin_days=settings.tiktok_margin_days,
-                history_days=settings.history_days,
-                recent_days=settings.recent_days,
-            ),
-        )
-    return google_ads.GoogleAdsAdapter(
-        api_version=settings.google_ads_api_version,
-        rules=replace(
-            google_ads.RULES,
-            window_days=settings.google_ads_window_days,
-            margin_days=settings.google_ads_margin_days,
-            history_days=settings.history_days,
-            recent_days=settings.recent_days,
-        ),
+@cache
+def installed() -> Mapping[Platform, PlatformPlugin]:
+    """Every platform there is, ours first; looked up once per process.
+
+    Raises UsageError that names the package when one of them cannot be used.
+    """
+    found = {plugin.key: plugin for plugin in BUILT_IN}
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP)):
+        plugin = _load(entry)
+        if plugin.key in found or plugin.key in _TAKEN:
+            raise _unusable(entry, f"the key {plugin.key} is taken")
+        known = {name for other in found.values() for name in other.variables}
+        if twice := sorted(known & set(plugin.variables)):
+            raise _unusable(entry, f"the variable {twice[0]} is another platform's")
+        found[plugin.key] = plugin
+    return found
+
+
+def plugin_for(key: str) -> PlatformPlugin:
+    """The platform of that key; UsageError lists those that are installed."""
+    plugins = installed()
+    for plugin in plugins.values():
+        if plugin.key == key:
+            return plugin
+    raise UsageError(
+        f"{key[:40]!r} is no platform that is installed here; use one of {', '.join(plugins)}"
     )
 
 
-class Grant(NamedTuple):
-    """How a platform's stored credentials become access tokens, and where."""
-
-    words: TokenGrant
-    url: str
+def adapter_for(platform: Platform, settings: AdapterSettings) -> PlatformAdapter:
+    """The platform's adapter as the settings want it."""
+    plugin = plugin_for(platform)
+    return plugin.adapter(_settings_of(plugin, settings))
 
 
 def grant_for(platform: Platform, settings: AdapterSettings) -> Grant | None:
     """The platform's token exchange; None where the stored token itself is sent."""
-    if platform is not Platform.GOOGLE_ADS:
-        return None
-    url = settings.google_oauth_url
-    return Grant(GoogleGrant(urlsplit(url).path or "/"), url)
+    plugin = plugin_for(platform)
+    return None if plugin.grant is None else plugin.grant(_settings_of(plugin, settings))
+
+
+def _settings_of(plugin: PlatformPlugin, settings: AdapterSettings) -> PlatformSettings:
+    return plugin.settings(
+        settings.options, history_days=settings.history_days, recent_days=settings.recent_days
+    )
+
+
+def _load(entry: EntryPoint) -> PlatformPlugin:
+    try:
+        plugin = entry.load()
+    except Exception as error:
+        raise _unusable(entry, f"{type(error).__name__} while {entry.value} was loaded") from error
+    if not isinstance(plugin, PlatformPlugin):
+        raise _unusable(entry, f"{entry.value} is not a PlatformPlugin")
+    if plugin.key != entry.name:
+        raise _unusable(entry, f"its entry point is named {entry.name}, its key is {plugin.key}")
+    return replace(plugin, package=_package(entry))
+
+
+def _unusable(entry: EntryPoint, why: str) -> UsageError:
+    return UsageError(
+        f"the platform {entry.name} of the package {_package(entry)} cannot be used: {why};"
+        " repair the package, or uninstall it"
+    )
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.module

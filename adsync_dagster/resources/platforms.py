@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from adsync_dagster.errors import UsageError
-from adsync_dagster.platforms.registry import adapter_for
+from adsync_dagster.platforms.registry import adapter_for, installed
 from adsync_dagster.records import Platform
 from adsync_dagster.resources.warehouse import warehouse_url
 from adsync_dagster.settings import Settings
@@ -38,7 +38,7 @@ class PlatformAccess:
         """
         with self.environment.database.connection() as connection:
             account = accounts.get_account(connection, account_key)
-        if account.platform is not self.platform:
+        if account.platform != self.platform:
             raise UsageError(f"{account_key} is not an account of {self.platform}")
         with closing(self.environment.client(account)) as client:
             yield client
@@ -47,7 +47,7 @@ class PlatformAccess:
 class PlatformResource(dg.ConfigurableResource[PlatformAccess]):
     """Access to one platform, named in code and not in the launchpad."""
 
-    platform: Platform
+    platform: str
 
     @contextmanager
     def yield_for_execution(
@@ -58,13 +58,13 @@ class PlatformResource(dg.ConfigurableResource[PlatformAccess]):
         warehouse_url(settings)
         environment = Environment.from_settings(settings)
         try:
-            yield PlatformAccess(platform=self.platform, environment=environment)
+            yield PlatformAccess(platform=Platform(self.platform), environment=environment)
         finally:
             environment.close()
 
 
 def platform_resources(settings: Settings) -> dict[str, PlatformResource]:
-    """A resource for every platform, as the settings want it."""
-    for platform in Platform:
+    """A resource for every installed platform, as the settings want it."""
+    for platform in installed():
         adapter_for(platform, settings)
-    return {platform.value: PlatformResource(platform=platform) for platform in Platform}
+    return {platform: PlatformResource(platform=platform) for platform in installed()}

@@ -310,7 +310,7 @@ class Runner:
                 Settings(),
                 history_days=max(plan.history_days for plan in config.accounts) + 2,
                 recent_days=config.recent_days,
-                facebook_margin_days=config.margin_days,
+                options={"ADSYNC_FACEBOOK_MARGIN_DAYS": str(config.margin_days)},
             ),
             limits=(config.entity_page_rows, config.insights_page_rows, config.sync_days_max),
         )

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from adsync_dagster.clock import Clock, clock_from_environment
-from adsync_dagster.errors import CredentialBlocked
+from adsync_dagster.errors import AccountBlocked, CredentialBlocked
 from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
-from adsync_dagster.platforms.registry import adapter_for, grant_for
+from adsync_dagster.platforms.registry import adapter_for, grant_for, installed
 from adsync_dagster.records import Account, Platform
 from adsync_dagster.settings import Settings
 from adsync_dagster.settlement import SettlementRules
@@ -76,7 +76,16 @@ class Environment:
             return self._adapters[platform]
 
     def client(self, account: Account, *, limits: TransportLimits | None = None) -> PlatformClient:
-        """A client with the account's credential; CredentialBlocked when there is none."""
+        """A client with the account's credential.
+
+        CredentialBlocked when it has none, AccountBlocked when nothing here serves its platform.
+        """
+        if account.platform not in installed():
+            raise AccountBlocked(
+                f"{account.key} is of a platform that is not installed here; install the package"
+                f" that brings {account.platform}, or give the account up with"
+                f" `adsync accounts remove {account.key}`"
+            )
         with self.database.connection() as connection:
             credential = self.vault.load(connection, account.platform, account.platform_account_id)
         if credential is None:

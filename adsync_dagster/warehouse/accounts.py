@@ -8,26 +8,28 @@ from uuid import UUID
 
 from adsync_dagster.calendar import zone
 from adsync_dagster.errors import UsageError
-from adsync_dagster.records import Account, AccountInfo, Platform
+from adsync_dagster.records import Account, AccountInfo, Platform, is_platform_key
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import queries
 from adsync_dagster.warehouse.text import short_text, storable_text
 
 
 def list_accounts(connection: Connection, *, also_inactive: bool = False) -> list[Account]:
-    """The accounts to sync, ordered by key. Rows of unknown platforms are left out."""
+    """The accounts to sync, ordered by key.
+
+    Those of platforms that are not installed are among them: they are blocked, not forgotten.
+    Rows of other programs, whose platform could be no key, are left out.
+    """
     rows = connection.execute(queries["list_accounts"], {"also_inactive": also_inactive})
-    known = {platform.value for platform in Platform}
-    return [_account(row) for row in rows.fetchall() if row[1] in known]
+    return [_account(row) for row in rows.fetchall() if is_platform_key(row[1])]
 
 
 def get_account(connection: Connection, key: str) -> Account:
     """The account with that key, `platform:platform_account_id`; UsageError when there is none."""
     platform, separator, platform_account_id = key.partition(":")
-    if not separator or not platform_account_id or platform not in set(Platform):
-        choices = ", ".join(platform.value for platform in Platform)
+    if not separator or not platform_account_id or not is_platform_key(platform):
         raise UsageError(
-            f"{key!r} is not an account key; write PLATFORM:ID with a platform of {choices}"
+            f"{key[:80]!r} is not an account key; write PLATFORM:ID, such as facebook:act_123"
         )
     row = connection.execute(
         queries["get_account"],
@@ -52,7 +54,7 @@ def add_account(
         queries["add_account"],
         {
             **_info_values(info),
-            "platform": platform.value,
+            "platform": platform,
             "platform_account_id": info.platform_account_id,
             "history_start": history_start,
             "user_id": user_id,

@@ -81,7 +81,7 @@ def overdue_open_days(
     """Accounts with days that should have been sealed by now, also days never read at all."""
     settled = [
         {
-            "platform": platform.value,
+            "platform": platform,
             "days": rule.window_days + rule.margin_days + SEALING_GRACE_DAYS,
             "retention_days": rule.retention_days,
         }

@@ -14,7 +14,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -23,9 +23,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from adsync_dagster.errors import CredentialBlocked, UsageError
 from adsync_dagster.platforms.protocol import Credential
 from adsync_dagster.records import Platform
-from adsync_dagster.settings import Settings
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import queries
+
+if TYPE_CHECKING:
+    # The settings know the platforms, and the warehouse does not.
+    from adsync_dagster.settings import Settings
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -96,9 +99,9 @@ class TokenVault:
         connection.execute(
             queries["store_token"],
             {
-                "platform": platform.value,
+                "platform": platform,
                 "platform_account_id": platform_account_id,
-                **self._encrypt(platform.value, platform_account_id, credential),
+                **self._encrypt(platform, platform_account_id, credential),
             },
         )
 
@@ -111,9 +114,9 @@ class TokenVault:
         """
         row = connection.execute(
             queries["load_token"],
-            {"platform": platform.value, "platform_account_id": platform_account_id},
+            {"platform": platform, "platform_account_id": platform_account_id},
         ).fetchone()
-        return None if row is None else self._decrypt(platform.value, *row)
+        return None if row is None else self._decrypt(platform, *row)
 
     def delete(
         self, connection: Connection, platform: Platform, platform_account_id: str | None
@@ -121,7 +124,7 @@ class TokenVault:
         """Forget a credential; False when there was none."""
         cursor = connection.execute(
             queries["delete_token"],
-            {"platform": platform.value, "platform_account_id": platform_account_id},
+            {"platform": platform, "platform_account_id": platform_account_id},
         )
         return cursor.rowcount > 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +12,12 @@ import pytest
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import Account, AccountInfo, Platform
+from adsync_dagster.settings import Settings
+from adsync_dagster.sync.account_sync import sync_account
+from adsync_dagster.sync.environment import Environment
 from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.database import Connection, Database
+from adsync_dagster.warehouse.tokens import TokenVault
 
 INFO = AccountInfo(
     platform_account_id="act_1",
@@ -64,6 +69,27 @@ def test_a_wrong_key_says_what_a_key_is(connection: Connection, key: str) -> Non
     """A malformed or unknown key is one sentence of advice."""
     with pytest.raises(UsageError, match=r"account key|no account"):
         accounts.get_account(connection, key)
+
+
+def test_an_account_whose_platform_is_gone_is_blocked_and_not_forgotten(
+    database: Database, connection: Connection, tmp_path: Path
+) -> None:
+    """Without the package that serves it, it stays in the lists, with what to do about it."""
+    gone = accounts.add_account(connection, Platform("gone_ads"), INFO)
+    environment = Environment(
+        database=database,
+        clock=database._clock,
+        settings=Settings(home=tmp_path),
+        vault=TokenVault.from_settings(Settings(home=tmp_path)),
+    )
+
+    report = sync_account(environment, gone.key)
+
+    assert accounts.list_accounts(connection) == [gone]
+    assert report.error_family == "blocked"
+    assert f"adsync accounts remove {gone.key}" in str(report.error)
+    reason = connection.execute("SELECT blocked_reason FROM ad_accounts").fetchone()
+    assert reason == ("account",)
 
 
 def test_an_unknown_time_zone_is_refused(connection: Connection) -> None:

@@ -11,6 +11,7 @@ import pytest
 from adsync_dagster.commands.credentials import read_credential
 from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.protocol import Credential
+from adsync_dagster.platforms.registry import plugin_for
 from adsync_dagster.records import Platform
 
 REAL = "https://graph.facebook.com"
@@ -31,7 +32,7 @@ def read(
         token_file=token_file,
         token_stdin=token_stdin,
         base_url=base_url,
-        platform=platform,
+        plugin=plugin_for(platform),
     )
 
 
@@ -57,6 +58,13 @@ def test_googles_credential_is_a_json_object(tmp_path: Path) -> None:
     path.write_text(json.dumps({**GOOGLE, **extra}), encoding="utf-8")
     credential = read(token_file=path, platform=Platform.GOOGLE_ADS)
     assert credential.values == {**GOOGLE, "login_customer_id": "1234567890"}
+
+
+def test_metas_credential_may_hold_the_apps_secret(tmp_path: Path) -> None:
+    """The bare token is enough; where the app demands a proof, a JSON object holds both."""
+    path = tmp_path / "meta.json"
+    path.write_text(json.dumps({"access_token": "t-1", "app_secret": "s-2"}), encoding="utf-8")
+    assert read(token_file=path).values == {"access_token": "t-1", "app_secret": "s-2"}
 
 
 @pytest.mark.parametrize(

@@ -185,10 +185,12 @@ def test_the_tokens_accounts_are_listed() -> None:
 def test_settings_reach_the_adapter() -> None:
     """Version, conversion action and settlement come from the environment."""
     settings = Settings(
-        facebook_api_version="v25.0",
-        facebook_conversion_action="lead",
-        facebook_window_days=7,
-        facebook_margin_days=1,
+        options={
+            "ADSYNC_FACEBOOK_API_VERSION": "v25.0",
+            "ADSYNC_FACEBOOK_CONVERSION_ACTION": "lead",
+            "ADSYNC_FACEBOOK_WINDOW_DAYS": "7",
+            "ADSYNC_FACEBOOK_MARGIN_DAYS": "1",
+        },
         history_days=30,
         recent_days=5,
     )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.platforms.registry import adapter_for, grant_for, installed
 from adsync_dagster.records import Platform
 from adsync_dagster.settings import VARIABLES, Settings
 
@@ -19,34 +20,40 @@ CANARY = "canary-5f1d0c"
 GOOD: dict[str, tuple[str, str, object]] = {
     "ADSYNC_DATABASE_URL": ("postgres://u@h/d", "database_url", "postgresql://u@h/d"),
     "ADSYNC_HOME": ("/srv/adsync", "home", Path("/srv/adsync")),
-    "ADSYNC_FACEBOOK_API_VERSION": ("v27.1", "facebook_api_version", "v27.1"),
-    "ADSYNC_FACEBOOK_CONVERSION_ACTION": ("purchase", "facebook_conversion_action", "purchase"),
-    "ADSYNC_FACEBOOK_WINDOW_DAYS": ("7", "facebook_window_days", 7),
-    "ADSYNC_FACEBOOK_MARGIN_DAYS": ("0", "facebook_margin_days", 0),
-    "ADSYNC_TIKTOK_CONVERSION_METRIC": ("skan_result", "tiktok_conversion_metric", "skan_result"),
-    "ADSYNC_TIKTOK_VALUE_METRIC": ("a_value", "tiktok_value_metric", "a_value"),
-    "ADSYNC_TIKTOK_WINDOW_DAYS": ("41", "tiktok_window_days", 41),
-    "ADSYNC_TIKTOK_MARGIN_DAYS": ("0", "tiktok_margin_days", 0),
     "ADSYNC_HISTORY_DAYS": ("365", "history_days", 365),
     "ADSYNC_RECENT_DAYS": ("5", "recent_days", 5),
     "ADSYNC_TOKEN_KEY": ("a2V5", "token_key", "a2V5"),
     "ADSYNC_TOKEN_KEY_PREVIOUS": ("b2xk", "token_key_previous", "b2xk"),
-    "ADSYNC_GOOGLE_ADS_API_VERSION": ("v27", "google_ads_api_version", "v27"),
-    "ADSYNC_GOOGLE_ADS_WINDOW_DAYS": ("60", "google_ads_window_days", 60),
-    "ADSYNC_GOOGLE_ADS_MARGIN_DAYS": ("0", "google_ads_margin_days", 0),
-    "ADSYNC_GOOGLE_OAUTH_URL": ("https://o.test/token", "google_oauth_url", "https://o.test/token"),
     "ADSYNC_ACCOUNTS_PER_RUN": ("25", "accounts_per_run", 25),
     "ADSYNC_ACCOUNT_THREADS": ("8", "account_threads", 8),
     "ADSYNC_SENSOR_INTERVAL_SECONDS": ("5", "sensor_interval_seconds", 5),
     "ADSYNC_SYNC_CRON": ("*/20 * * * *", "sync_cron", "*/20 * * * *"),
     "ADSYNC_TIMEZONE": ("Europe/Berlin", "timezone", "Europe/Berlin"),
 }
+#: For every variable of a platform but its base URL: a good value.
+OPTIONS = {
+    "ADSYNC_FACEBOOK_API_VERSION": "v27.1",
+    "ADSYNC_FACEBOOK_CONVERSION_ACTION": "purchase",
+    "ADSYNC_FACEBOOK_WINDOW_DAYS": "7",
+    "ADSYNC_FACEBOOK_MARGIN_DAYS": "0",
+    "ADSYNC_TIKTOK_CONVERSION_METRIC": "skan_result",
+    "ADSYNC_TIKTOK_VALUE_METRIC": "a_value",
+    "ADSYNC_TIKTOK_WINDOW_DAYS": "41",
+    "ADSYNC_TIKTOK_MARGIN_DAYS": "0",
+    "ADSYNC_GOOGLE_ADS_API_VERSION": "v27",
+    "ADSYNC_GOOGLE_ADS_WINDOW_DAYS": "60",
+    "ADSYNC_GOOGLE_ADS_MARGIN_DAYS": "0",
+    "ADSYNC_GOOGLE_OAUTH_URL": "https://o.test/token",
+}
 URLS = {
     "ADSYNC_FACEBOOK_BASE_URL": Platform.FACEBOOK,
     "ADSYNC_TIKTOK_BASE_URL": Platform.TIKTOK,
     "ADSYNC_GOOGLE_ADS_BASE_URL": Platform.GOOGLE_ADS,
 }
-INTEGERS = sorted(name for name, (_, _, value) in GOOD.items() if isinstance(value, int))
+INTEGERS = sorted(
+    [name for name, (_, _, value) in GOOD.items() if isinstance(value, int)]
+    + [name for name in OPTIONS if name.endswith("_DAYS")]
+)
 
 
 def test_an_empty_environment_is_production() -> None:
@@ -56,7 +63,7 @@ def test_an_empty_environment_is_production() -> None:
     assert settings.timezone == "UTC"
     assert settings.home == Path(".adsync").absolute()
     assert all(url.startswith("https://") for url in settings.base_urls.values())
-    assert set(settings.base_urls) == set(Platform)
+    assert set(settings.base_urls) == set(installed())
     assert dataclasses.replace(settings, home=Path(".adsync")) == Settings()
 
 
@@ -75,6 +82,21 @@ def test_each_variable_reaches_its_field(name: str) -> None:
     assert dataclasses.replace(settings, **{field: getattr(plain, field)}) == plain
 
 
+@pytest.mark.parametrize("name", OPTIONS)
+def test_each_option_reaches_its_platform(name: str) -> None:
+    """A good value arrives under its variable's name, changes its adapter and no other."""
+    settings = Settings.from_environment({name: OPTIONS[name]})
+    plain = Settings.from_environment({})
+    assert settings == dataclasses.replace(plain, options={name: OPTIONS[name]})
+    changed = {
+        key
+        for key in installed()
+        if adapter_for(key, settings) != adapter_for(key, plain)
+        or grant_for(key, settings) != grant_for(key, plain)
+    }
+    assert [installed()[key].variables.get(name) is not None for key in changed] == [True]
+
+
 @pytest.mark.parametrize("name", URLS)
 def test_each_base_url_reaches_its_platform(name: str) -> None:
     """A base URL changes one platform only, and a trailing slash is dropped."""
@@ -87,7 +109,10 @@ def test_each_base_url_reaches_its_platform(name: str) -> None:
 
 def test_no_variable_is_without_a_test() -> None:
     """Every variable has its case above, or elsewhere: the clock's and the crash points'."""
-    assert set(VARIABLES) == set(GOOD) | set(URLS) | {"ADSYNC_NOW", "ADSYNC_CRASH_POINT"}
+    assert set(VARIABLES) == set(GOOD) | set(OPTIONS) | set(URLS) | {
+        "ADSYNC_NOW",
+        "ADSYNC_CRASH_POINT",
+    }
     assert all(VARIABLES.values())
 
 
