@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from adsync_dagster import __version__
-from adsync_dagster.commands import accounts, database, doctor, exits, health, simulate, ui, work
+from adsync_dagster.commands import (
+    accounts,
+    database,
+    doctor,
+    exits,
+    health,
+    platforms,
+    simulate,
+    ui,
+    work,
+)
 from adsync_dagster.commands.output import say
 
 EPILOG = (
@@ -54,6 +64,7 @@ app.command()(ui.demo)
 app.command()(ui.dev)
 app.command()(database.migrate)
 app.add_typer(accounts.group, name="accounts")
+app.command()(platforms.platforms)
 app.command()(work.sync)
 app.command("final-sync")(work.final_sync)
 app.command("safety-net")(work.safety_net)

@@ -21,6 +21,8 @@ from adsync_dagster.commands.surroundings import (
     open_instance,
 )
 from adsync_dagster.errors import AdsyncError
+from adsync_dagster.platforms.built_in import BUILT_IN
+from adsync_dagster.platforms.registry import installed
 from adsync_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def _as_dict(finding: Finding) -> dict[str, Any]:
 def examine(settings: Settings, *, offline: bool) -> Iterator[Finding]:
     """Everything, from the ground up; what rests on something broken is not looked at."""
     yield from _home(settings)
+    yield from _platforms()
     try:
         with open_database(settings) as database:
             yield from _database(database, settings, offline=offline)
@@ -103,6 +106,15 @@ def _guarded(subject: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Fi
 
 def _failed(subject: str, error: AdsyncError) -> Finding:
     return Finding(subject=subject, detail=one_line(str(error)), code=code_of(error))
+
+
+def _platforms() -> Iterator[Finding]:
+    added = [plugin for plugin in installed().values() if plugin not in BUILT_IN]
+    yield Finding(
+        subject="platforms",
+        detail=", ".join(installed())
+        + "".join(f"; {plugin.key} comes from {plugin.package}" for plugin in added),
+    )
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
