@@ -124,6 +124,7 @@ class _AccountSync:
         """Name, currency, time zone and standing of the account, before anything is dated."""
         context = self.context
         info = describe_account(context.client, context.account.platform_account_id, context.clock)
+        rules = settled_within(context.client.adapter.rules, info.window_days)
         with context.session.transaction() as connection:
             account = accounts.update_account_info(connection, context.account, info)
             if account.history_start is None:
@@ -131,9 +132,9 @@ class _AccountSync:
                     context.clock.now(), account.timezone, context.client.adapter.rules
                 )
                 account = accounts.set_history_start(connection, account, start)
+            accounts.set_settling(connection, account, rules.window_days + rules.margin_days)
             accounts.clear_blocked(connection, account)
             account_state.unblock_changes(connection, account.id)
-        rules = settled_within(context.client.adapter.rules, info.window_days)
         self.context = replace(context, account=account, settlement=rules)
 
     def _run_step(self, step: Step, level: Level, words: str) -> None:

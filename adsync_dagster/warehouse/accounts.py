@@ -78,6 +78,11 @@ def set_history_start(connection: Connection, account: Account, first_day: date)
     return get_account(connection, account.key)
 
 
+def set_settling(connection: Connection, account: Account, days: int) -> None:
+    """Note how many days after its end a day may be sealed, for the views."""
+    connection.execute(queries["set_settling"], {"id": account.id, "days": days})
+
+
 def mark_sync_attempted(connection: Connection, account: Account) -> None:
     """Note that a sync of the account begins."""
     connection.execute(queries["mark_sync_attempted"], {"id": account.id})

@@ -41,6 +41,12 @@ UPDATE ad_accounts
    SET history_start = least(history_start, %(history_start)s::date), updated_at = adsync_now()
  WHERE id = %(id)s
 
+-- set_settling --
+-- Notes the rule by which the account's days are sealed, only when it differs.
+UPDATE ad_accounts
+   SET settles_after_days = %(days)s
+ WHERE id = %(id)s AND settles_after_days IS DISTINCT FROM %(days)s
+
 -- mark_sync_attempted --
 -- A sync of the account has begun.
 UPDATE ad_accounts SET last_sync_attempted_at = adsync_now() WHERE id = %(id)s

@@ -233,6 +233,14 @@ def test_days_are_sealed_when_the_longest_window_is_over(synced: Harness) -> Non
     assert first in {row["date"] for row in sealed}
     newest = max(row["date"] for row in sealed)
     assert newest <= synced.today() - timedelta(days=48)
+    # The view says the same in advance: by the account's window, not the platform's longest.
+    (row,) = synced.query(
+        "SELECT bool_and((state = 'sealed') = (sealable_from <= %s)) AS right,"
+        " max(sealable_from - (date + 1)::timestamp AT TIME ZONE timezone) AS after"
+        " FROM v_account_completeness",
+        synced.clock.now(),
+    )
+    assert row == {"right": True, "after": timedelta(days=48)}
     assert_true(synced, since=first)
 
 

@@ -149,14 +149,14 @@ def test_a_schema_of_its_own_works_too(empty_url: str) -> None:
         assert pinned == [(["search_path=marketing, pg_temp"],)]
 
 
-def test_every_table_and_column_is_explained(database_url: str) -> None:
-    """Each table and each column of ours has a comment that psql shows."""
+def test_every_table_view_and_column_is_explained(database_url: str) -> None:
+    """Each table, view and column of ours has a comment that psql shows."""
     with psycopg.connect(database_url) as connection:
         bare = connection.execute(
             "SELECT c.relname, a.attname FROM pg_class c"
             " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
             "  AND NOT a.attisdropped"
-            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
+            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v')"
             "  AND NOT c.relispartition AND c.relname NOT LIKE '%yoyo%'"
             "  AND (obj_description(c.oid, 'pg_class') IS NULL"
             "       OR col_description(c.oid, a.attnum) IS NULL)"

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from test_views import VIEWS
 from warehouse_support import AD, AD_SET, CAMPAIGN, log_rows, merge, merge_numbers, numbers
 from warehouse_support import paused as paused_
 
@@ -111,5 +112,7 @@ def test_a_reader_reads_all_but_credentials(login_url: dict[str, str], account: 
             connection.execute(f"SELECT * FROM {table}")
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"INSERT INTO {table} DEFAULT VALUES")
+        for view in VIEWS:
+            connection.execute(f"SELECT * FROM {view}")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT ensure_metric_partitions('2030-01-01', '2030-02-01')")
