@@ -43,8 +43,9 @@ format: install ## let ruff rewrite the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-docs: install ## put the help of every command into docs/cli.md
+docs: install ## put the help of every command into docs/cli.md, every table and view into docs/sql.md
 	@.venv/bin/python scripts/update_cli_docs.py
+	@.venv/bin/python scripts/update_sql_docs.py
 
 soak: install ## play SEEDS drawn runs of the whole engine, each judged (make soak SEEDS=500 FROM=1)
 	@.venv/bin/adsync simulate run --seeds $(FROM)..$$(( $(FROM) + $(SEEDS) - 1 ))

@@ -67,6 +67,12 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
     yield from _temporary(server_url, template)
 
 
+@pytest.fixture(scope="module")
+def module_database_url(server_url: str, template: str) -> Iterator[str]:
+    """The URL of a migrated database that the tests of one module share and only read."""
+    yield from _temporary(server_url, template)
+
+
 @pytest.fixture
 def clock() -> VirtualClock:
     """A clock that stands still until the test moves it."""
