@@ -7,7 +7,7 @@ runs of accounts. Each says what to do about what it found.
 # No postponed annotations here: Dagster compares the one of `context` with its own types.
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,19 +17,19 @@ from adsync_dagster.assets.account_asset import LOG_KEY
 from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.metrics import METRICS
-from adsync_dagster.platforms.registry import installed
 from adsync_dagster.records import Platform
 from adsync_dagster.settlement import SettlementRules
 from adsync_dagster.sync.environment import Environment
+from adsync_dagster.sync.verdict import (
+    FINAL_SYNC_OVERDUE,
+    PENDING_OLD,
+    SYNC_STALE,
+    WHAT_TO_DO,
+    rules_in_use,
+)
 from adsync_dagster.warehouse import checks
 from adsync_dagster.warehouse.checks import Findings
 from adsync_dagster.warehouse.database import Connection
-
-#: The sensor needs seconds and a back-off reaches an hour; after this a person should look.
-FINAL_SYNC_OVERDUE = timedelta(hours=6)
-PENDING_OLD = timedelta(hours=1)
-#: A day and a bit: a daily ADSYNC_SYNC_CRON is not late yet.
-SYNC_STALE = timedelta(hours=26)
 
 NO_FINAL_SYNC_OVERDUE = dg.AssetCheckSpec(
     "no_final_sync_overdue",
@@ -77,37 +77,6 @@ CHECKS = (
     NO_ACCOUNT_BLOCKED,
 )
 
-#: What to do when a check fails, by check name.
-WHAT_TO_DO: Mapping[str, str] = {
-    "no_final_sync_overdue": (
-        "Read the error column. Is the daemon running and status_change_sensor on? Run"
-        " `adsync final-sync` for the accounts listed."
-    ),
-    "oldest_pending_age": (
-        "Look at the ticks of status_change_sensor and the queue of runs; `adsync status` shows"
-        " the same numbers."
-    ),
-    "residuals_explained": (
-        "Sync the account again for that day (launchpad: date_from and date_until). A residual"
-        " that stays is money the platform reports and shows under no entity."
-    ),
-    "open_days_past_due": (
-        "Run settle_job for the accounts listed; if a day stays open, its account's last error"
-        " says why."
-    ),
-    "triggers_present_and_enabled": (
-        "Run `adsync migrate`, or ALTER TABLE ... ENABLE ALWAYS TRIGGER ... for the trigger"
-        " listed; then run safety_net_job, which logs what was missed."
-    ),
-    "every_account_synced": (
-        "Read the error column; is account_sync_schedule on? Materialize the account's partition."
-    ),
-    "no_account_blocked": (
-        "Correct what the reason names (renew the token with `adsync accounts add`, restore the"
-        " permission); the next sync clears the block by itself."
-    ),
-}
-
 
 @dg.multi_asset_check(specs=CHECKS, name="health_checks", can_subset=True)
 def health_checks(
@@ -119,11 +88,6 @@ def health_checks(
         for spec in CHECKS:
             if spec.key in context.selected_asset_check_keys:
                 yield evaluate(spec, connection, rules)
-
-
-def rules_in_use(environment: Environment) -> dict[Platform, SettlementRules]:
-    """The settlement rules of every installed platform."""
-    return {platform: environment.adapter(platform).rules for platform in installed()}
 
 
 def evaluate(

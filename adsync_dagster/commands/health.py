@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,9 +15,7 @@ from adsync_dagster.commands.surroundings import open_environment
 from adsync_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from adsync_dagster.sync.environment import Environment
-    from adsync_dagster.warehouse.checks import Findings
-    from adsync_dagster.warehouse.database import Connection
+    from adsync_dagster.sync.verdict import Question
     from adsync_dagster.warehouse.overview import AccountStatus
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
@@ -107,17 +105,6 @@ def _cells(row: AccountStatus) -> list[object]:
     ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One question of the completeness verdict and its answer."""
-
-    name: str
-    asks: str
-    findings: Findings
-    #: True: a person must act. False: running again helps, or a bug must be found.
-    needs_person: bool = False
-
-
 def verify(*, as_json: AsJson = False) -> int:
     """Judge whether the warehouse is complete.
 
@@ -128,6 +115,8 @@ def verify(*, as_json: AsJson = False) -> int:
     \b
     Example: adsync verify && echo complete
     """
+    from adsync_dagster.sync.verdict import ask
+
     with open_environment(Settings.from_environment()) as environment:
         questions = ask(environment)
     bad = [question for question in questions if question.findings.total]
@@ -140,53 +129,8 @@ def verify(*, as_json: AsJson = False) -> int:
     return ExitCode.BLOCKED if all(q.needs_person for q in bad) else ExitCode.WORK_LEFT
 
 
-def ask(environment: Environment) -> list[Question]:
-    """Ask the warehouse everything that the promise depends on."""
-    with environment.database.connection() as connection:
-        return _questions(environment, connection)
-
-
-def _questions(environment: Environment, connection: Connection) -> list[Question]:
-    from adsync_dagster.assets import checks as limits
-    from adsync_dagster.warehouse import checks
-
-    return [
-        Question(
-            name="no_final_sync_overdue",
-            asks="final syncs overdue",
-            findings=checks.overdue_final_syncs(connection, limits.FINAL_SYNC_OVERDUE),
-        ),
-        Question(
-            name="residuals_explained",
-            asks="residuals without a reason",
-            findings=checks.unexplained_residuals(connection),
-        ),
-        Question(
-            name="open_days_past_due",
-            asks="accounts with open days past due",
-            findings=checks.overdue_open_days(connection, limits.rules_in_use(environment)),
-        ),
-        Question(
-            name="triggers_present_and_enabled",
-            asks="triggers that would not fire",
-            findings=checks.silent_triggers(connection),
-        ),
-        Question(
-            name="every_account_synced",
-            asks="accounts without a recent whole sync",
-            findings=checks.stale_accounts(connection, limits.SYNC_STALE),
-        ),
-        Question(
-            name="no_account_blocked",
-            asks="things that wait for a person",
-            findings=checks.blocked_accounts(connection),
-            needs_person=True,
-        ),
-    ]
-
-
 def _as_dict(question: Question) -> dict[str, Any]:
-    from adsync_dagster.assets.checks import WHAT_TO_DO
+    from adsync_dagster.sync.verdict import WHAT_TO_DO
 
     return {
         "check": question.name,
@@ -197,7 +141,7 @@ def _as_dict(question: Question) -> dict[str, Any]:
 
 
 def _tell(questions: Sequence[Question]) -> None:
-    from adsync_dagster.assets.checks import WHAT_TO_DO
+    from adsync_dagster.sync.verdict import WHAT_TO_DO
 
     for question in questions:
         found = question.findings.total

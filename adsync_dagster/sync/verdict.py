@@ -1,0 +1,114 @@
+"""Whether the warehouse is complete: the questions that the promise depends on, in one place.
+
+`adsync verify`, the asset checks and the completeness report ask the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from adsync_dagster.platforms.registry import installed
+from adsync_dagster.records import Platform
+from adsync_dagster.settlement import SettlementRules
+from adsync_dagster.sync.environment import Environment
+from adsync_dagster.warehouse import checks
+from adsync_dagster.warehouse.checks import Findings
+from adsync_dagster.warehouse.database import Connection
+
+#: The sensor needs seconds and a back-off reaches an hour; after this a person should look.
+FINAL_SYNC_OVERDUE = timedelta(hours=6)
+PENDING_OLD = timedelta(hours=1)
+#: A day and a bit: a daily ADSYNC_SYNC_CRON is not late yet.
+SYNC_STALE = timedelta(hours=26)
+
+#: What to do when a check fails, by check name.
+WHAT_TO_DO: Mapping[str, str] = {
+    "no_final_sync_overdue": (
+        "Read the error column. Is the daemon running and status_change_sensor on? Run"
+        " `adsync final-sync` for the accounts listed."
+    ),
+    "oldest_pending_age": (
+        "Look at the ticks of status_change_sensor and the queue of runs; `adsync status` shows"
+        " the same numbers."
+    ),
+    "residuals_explained": (
+        "Sync the account again for that day (launchpad: date_from and date_until). A residual"
+        " that stays is money the platform reports and shows under no entity."
+    ),
+    "open_days_past_due": (
+        "Run settle_job for the accounts listed; if a day stays open, its account's last error"
+        " says why."
+    ),
+    "triggers_present_and_enabled": (
+        "Run `adsync migrate`, or ALTER TABLE ... ENABLE ALWAYS TRIGGER ... for the trigger"
+        " listed; then run safety_net_job, which logs what was missed."
+    ),
+    "every_account_synced": (
+        "Read the error column; is account_sync_schedule on? Materialize the account's partition."
+    ),
+    "no_account_blocked": (
+        "Correct what the reason names (renew the token with `adsync accounts add`, restore the"
+        " permission); the next sync clears the block by itself."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question of the completeness verdict and its answer."""
+
+    name: str
+    asks: str
+    findings: Findings
+    #: True: a person must act. False: running again helps, or a bug must be found.
+    needs_person: bool = False
+
+
+def ask(environment: Environment) -> list[Question]:
+    """Ask the warehouse everything that the promise depends on."""
+    with environment.database.connection() as connection:
+        return questions(environment, connection)
+
+
+def questions(environment: Environment, connection: Connection) -> list[Question]:
+    """The same, on a connection whose snapshot other questions share."""
+    return [
+        Question(
+            name="no_final_sync_overdue",
+            asks="final syncs overdue",
+            findings=checks.overdue_final_syncs(connection, FINAL_SYNC_OVERDUE),
+        ),
+        Question(
+            name="residuals_explained",
+            asks="residuals without a reason",
+            findings=checks.unexplained_residuals(connection),
+        ),
+        Question(
+            name="open_days_past_due",
+            asks="accounts with open days past due",
+            findings=checks.overdue_open_days(connection, rules_in_use(environment)),
+        ),
+        Question(
+            name="triggers_present_and_enabled",
+            asks="triggers that would not fire",
+            findings=checks.silent_triggers(connection),
+        ),
+        Question(
+            name="every_account_synced",
+            asks="accounts without a recent whole sync",
+            findings=checks.stale_accounts(connection, SYNC_STALE),
+        ),
+        Question(
+            name="no_account_blocked",
+            asks="things that wait for a person",
+            findings=checks.blocked_accounts(connection),
+            needs_person=True,
+        ),
+    ]
+
+
+def rules_in_use(environment: Environment) -> dict[Platform, SettlementRules]:
+    """The settlement rules of every installed platform."""
+    return {platform: environment.adapter(platform).rules for platform in installed()}
