@@ -39,16 +39,17 @@ def demo(
         typer.Option(min=1, max=65535, metavar="PORT", help="Port of the UI; a free one if unset."),
     ] = None,
 ) -> int:
-    """Show the whole story here, with a simulated platform.
+    """Show the whole story here, with simulated platforms.
 
-    An ad is stopped, its last numbers arrive late, and none is lost: Postgres, Dagster and the
-    simulated platform all run on this machine. Needs no account and no network. What it makes
-    lives in its own folder.
+    Ads stop on Meta, TikTok and Google Ads, their last numbers arrive late, and none is lost:
+    Postgres, Dagster and the simulated platforms all run on this machine. After every act the
+    warehouse is compared with the truth, to the cent; ends with 0 only when all is equal. Needs
+    no account and no network. What it makes lives in its own folder.
 
     \b
     Example: adsync demo --ui
     """
-    from adsync_dagster.demo.story import run
+    from adsync_dagster.demo.show import run
 
     if port is not None:
         require_free_port("127.0.0.1", port)

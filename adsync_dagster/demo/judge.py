@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
-from adsync_dagster.demo.stage import Stage
 from adsync_dagster.records import Account, DateRange, Level
-from adsync_dagster.warehouse import account_days, account_state, export
+from adsync_dagster.simulator.world import World
+from adsync_dagster.warehouse import account_days, export
+from adsync_dagster.warehouse.account_days import ResidualClass
+from adsync_dagster.warehouse.database import Database
 
 MICROS = Decimal(1_000_000)
+#: What explains a residual. A moving or unexplained one is no explanation.
+EXPLANATIONS = frozenset(
+    {ResidualClass.NEVER_SEEN_ENTITY, ResidualClass.DELETED_HIDDEN, ResidualClass.NO_AD_ROWS}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,57 +26,72 @@ class Verdict:
 
     entities: int
     entity_days: int
-    #: Entity-days on which any metric differs, stored or not.
+    #: Entity-days (days, for a residual) on which any metric differs, stored or not.
     different: int
     spend: tuple[Decimal, Decimal]
     conversions: tuple[Decimal, Decimal]
-    logged: int
-    done: int
-    pending: int
+    #: Days whose residual the warehouse does not explain.
+    unexplained: int = 0
+    #: The explanations of the days that have a residual.
+    explanations: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
         return (
             self.different == 0
+            and self.unexplained == 0
             and self.spend[0] == self.spend[1]
             and self.conversions[0] == self.conversions[1]
         )
 
 
-def judge(
-    stage: Stage, account: Account, level: Level, days: DateRange, ids: Collection[str]
-) -> Verdict:
-    """Compare the entities' stored rows with the ledger as of the clock's instant."""
-    with stage.environment.database.connection() as connection:
-        stored = {
-            (row.platform_id, row.date): row
-            for row in export.metric_rows(connection, account, level, days)
-        }
-        counts = account_state.count_changes(connection, account.id)
-    pairs = [
-        (_stored(stored.get((platform_id, day))), _truth(stage, level, platform_id, day))
-        for platform_id in ids
-        for day in _each(days)
-    ]
-    return _verdict(len(ids), pairs, counts)
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Knows the warehouse and the world, and compares them as of the clock's instant."""
 
+    database: Database
+    world: World
 
-def judge_residual(
-    stage: Stage, account: Account, level: Level, days: DateRange, ids: Collection[str]
-) -> Verdict:
-    """Compare each day's residual with the ledger's sum of entities the platform never showed."""
-    with stage.environment.database.connection() as connection:
-        known = account_days.account_days(connection, account, days.since, days.until)
-        counts = account_state.count_changes(connection, account.id)
-    residuals = {row.date: _residual(row) for row in known if row.level == level}
-    pairs = [
-        (
-            residuals.get(day, NOTHING),
-            _add(_truth(stage, level, platform_id, day) for platform_id in ids),
+    def entities(
+        self, account: Account, level: Level, days: DateRange, ids: Collection[str]
+    ) -> Verdict:
+        """Compare the entities' stored rows with the ledger."""
+        with self.database.connection() as connection:
+            stored = {
+                (row.platform_id, row.date): row
+                for row in export.metric_rows(connection, account, level, days)
+            }
+        pairs = [
+            (_stored(stored.get((platform_id, day))), self._truth(level, platform_id, day))
+            for platform_id in ids
+            for day in _each(days)
+        ]
+        return _verdict(len(ids), pairs)
+
+    def residual(
+        self, account: Account, level: Level, days: DateRange, ids: Collection[str]
+    ) -> Verdict:
+        """Compare each day's residual with the ledger's sum of what the platform never showed."""
+        with self.database.connection() as connection:
+            known = account_days.account_days(connection, account, days.since, days.until)
+        rows = {row.date: row for row in known if row.level == level}
+        residuals = {day: _residual(row) for day, row in rows.items()}
+        pairs = [
+            (residuals.get(day, NOTHING), _add(self._truth(level, one, day) for one in ids))
+            for day in _each(days)
+        ]
+        classes = [rows[day].residual_class for day, rest in residuals.items() if rest != NOTHING]
+        return _verdict(len(ids), pairs, classes)
+
+    def _truth(self, level: Level, platform_id: str, day: date) -> Amounts:
+        value = self.world.ledger.value(level.value, platform_id, day)
+        return (
+            Decimal(value["impressions"]),
+            Decimal(value["clicks"]),
+            Decimal(value["spend_micros"]) / MICROS,
+            Decimal(value["conversions"]),
+            Decimal(value["conversion_value_micros"]) / MICROS,
         )
-        for day in _each(days)
-    ]
-    return _verdict(len(ids), pairs, counts)
 
 
 Amounts = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
@@ -78,7 +99,9 @@ NOTHING: Amounts = (Decimal(0),) * 5
 
 
 def _verdict(
-    entities: int, pairs: Sequence[tuple[Amounts, Amounts]], counts: account_state.ChangeCount
+    entities: int,
+    pairs: Sequence[tuple[Amounts, Amounts]],
+    classes: Sequence[ResidualClass | None] = (),
 ) -> Verdict:
     ours, truth = _add(pair[0] for pair in pairs), _add(pair[1] for pair in pairs)
     return Verdict(
@@ -87,9 +110,8 @@ def _verdict(
         different=sum(1 for stored, true in pairs if stored != true),
         spend=(ours[2], truth[2]),
         conversions=(ours[3], truth[3]),
-        logged=counts.logged,
-        done=counts.done,
-        pending=counts.pending,
+        unexplained=sum(1 for name in classes if name not in EXPLANATIONS),
+        explanations=tuple(sorted({name.value for name in classes if name is not None})),
     )
 
 
@@ -123,15 +145,4 @@ def _stored(row: export.MetricRow | None) -> Amounts:
         row.spend,
         row.conversions,
         row.conversion_value,
-    )
-
-
-def _truth(stage: Stage, level: Level, platform_id: str, day: date) -> Amounts:
-    value = stage.world.ledger.value(level.value, platform_id, day)
-    return (
-        Decimal(value["impressions"]),
-        Decimal(value["clicks"]),
-        Decimal(value["spend_micros"]) / MICROS,
-        Decimal(value["conversions"]),
-        Decimal(value["conversion_value_micros"]) / MICROS,
     )

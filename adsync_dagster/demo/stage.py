@@ -22,10 +22,11 @@ from pathlib import Path
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
 from adsync_dagster.clock import FileClock
+from adsync_dagster.demo.cast import Actor
 from adsync_dagster.errors import UsageError
 from adsync_dagster.packaged import packaged_file
 from adsync_dagster.platforms.protocol import Credential
-from adsync_dagster.records import Account, Platform
+from adsync_dagster.records import Account
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulator.server import RunningSimulator, serve
 from adsync_dagster.simulator.world import World
@@ -34,9 +35,8 @@ from adsync_dagster.sync.environment import Environment
 from adsync_dagster.warehouse.embedded import dagster_url, ensure_started, stop
 from adsync_dagster.warehouse.migrations import migrate
 
-START_SECONDS_MAX = 90
+START_SECONDS_MAX = 240
 STOP_SECONDS_MAX = 20
-TOKEN = "sim_demo_token"  # noqa: S105 - the simulator accepts it, no real platform does
 
 
 @dataclass(slots=True)
@@ -55,15 +55,17 @@ class Stage:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def connect_account(self, account_id: str) -> Account:
-        """Connect an account of the simulator, as `adsync accounts add` does."""
-        credential = Credential({"access_token": TOKEN})
-        client = self.environment.client_with(Platform.FACEBOOK, credential, budget_key=account_id)
+    def connect_account(self, actor: Actor, credential: Credential | None = None) -> Account:
+        """Connect an account of the simulator, or renew its credential, as `accounts add` does."""
+        credential = credential or actor.credential()
+        client = self.environment.client_with(
+            actor.platform, credential, budget_key=f"{actor.platform}:{actor.account_id}"
+        )
         try:
-            info = describe_account(client, account_id, self.clock)
+            info = describe_account(client, actor.account_id, self.clock)
         finally:
             client.close()
-        return connect_account(self.environment, Platform.FACEBOOK, info, credential)
+        return connect_account(self.environment, actor.platform, info, credential)
 
 
 @contextmanager
@@ -117,6 +119,9 @@ def _surroundings(home: Path, clock: FileClock, base_url: str) -> dict[str, str]
         "ADSYNC_HOME": str(home),
         "ADSYNC_NOW": f"file:{clock.path}",
         "ADSYNC_FACEBOOK_BASE_URL": base_url,
+        "ADSYNC_TIKTOK_BASE_URL": base_url,
+        "ADSYNC_GOOGLE_ADS_BASE_URL": base_url,
+        "ADSYNC_GOOGLE_OAUTH_URL": f"{base_url}/token",
         "ADSYNC_SENSOR_INTERVAL_SECONDS": "1",
         # The story starts its runs itself: the hourly schedule must not fall into it.
         "ADSYNC_SYNC_CRON": "0 0 1 1 *",
