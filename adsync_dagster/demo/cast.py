@@ -32,7 +32,7 @@ class Actor:
     def enter(self, world: World) -> None:
         """Create the account in the simulated world, with its history."""
         campaigns, adsets, ads = self.size
-        getattr(world, f"add_{self.platform.value}_account")(
+        getattr(world, f"add_{self.platform}_account")(
             self.account_id,
             currency=self.currency,
             timezone=self.timezone,

@@ -31,7 +31,7 @@ EQUAL = Verdict(
 )
 
 
-@pytest.fixture(params=CAST, ids=lambda actor: actor.platform.value)
+@pytest.fixture(params=CAST, ids=lambda actor: actor.platform)
 def scene(
     request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> Iterator[tuple[Actor, Harness]]:
