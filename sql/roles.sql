@@ -20,14 +20,14 @@ BEGIN
 END $$;
 
 GRANT SELECT ON ad_accounts, ad_campaigns, ad_sets, ads, ad_metrics, ad_status_change_log, ad_account_days,
-  ad_entity_parent_changes, ad_account_changes TO adsync_reader, adsync_writer;
+  ad_entity_parent_changes, ad_account_changes, ad_alerts TO adsync_reader, adsync_writer;
 -- The views show nothing that these tables do not: they run with the rights of whoever asks.
 GRANT SELECT ON v_metrics_daily, v_metrics_daily_campaign, v_metrics_daily_adset, v_metrics_daily_ad,
   v_account_completeness, v_pending_final_syncs, v_status_changes, v_blocked, v_incomplete_final_syncs,
   v_status_change_activity, v_failed_final_syncs, v_final_sync_performance TO adsync_reader, adsync_writer;
 
-GRANT INSERT, UPDATE ON ad_accounts, ad_campaigns, ad_sets, ads, ad_metrics, ad_status_change_log, ad_account_days
-  TO adsync_writer;
+GRANT INSERT, UPDATE ON ad_accounts, ad_campaigns, ad_sets, ads, ad_metrics, ad_status_change_log, ad_account_days,
+  ad_alerts TO adsync_writer;
 -- A credential is the one thing that is deleted: adsync accounts remove.
 GRANT SELECT, INSERT, UPDATE, DELETE ON platform_tokens TO adsync_writer;
 -- Asked at every start: does the program fit the database?

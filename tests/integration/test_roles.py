@@ -16,7 +16,7 @@ from warehouse_support import paused as paused_
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.platforms.protocol import Credential
 from adsync_dagster.records import Account, Level, Platform
-from adsync_dagster.warehouse import account_days, accounts, changes
+from adsync_dagster.warehouse import account_days, accounts, alerts, changes
 from adsync_dagster.warehouse.database import Database
 from adsync_dagster.warehouse.migrations import require_current
 from adsync_dagster.warehouse.queries import sql_directory
@@ -32,6 +32,7 @@ TABLES = [
     "ad_account_days",
     "ad_entity_parent_changes",
     "ad_account_changes",
+    "ad_alerts",
     "platform_tokens",
 ]
 
@@ -77,6 +78,11 @@ def test_a_writer_runs_a_whole_sync(login_url: dict[str, str], account: Account)
         accounts.mark_synced(session.connection, account)
         assert log_rows(session.connection, "a1")[-1][2] is True
         assert vault.delete(session.connection, Platform.FACEBOOK, "act_501")
+        alerts.open_alerts(
+            session.connection, ["email"], [{"problem": "p", "kind": "k", "facts": {}}]
+        )
+        [row] = alerts.list_alerts(session.connection)
+        alerts.mark_told(session.connection, [row.id], [])
     database.dispose()
 
 
