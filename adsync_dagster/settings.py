@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adsync_dagster import crash_points
+from adsync_dagster.alerts.settings import ALERT_VARIABLES, AlertSettings
 from adsync_dagster.calendar import zone
 from adsync_dagster.cron import is_cron_line
 from adsync_dagster.errors import UsageError
@@ -36,6 +37,7 @@ _COMMON: dict[str, str] = {
     "ADSYNC_SYNC_CRON": "Cron line of the account sync",
     "ADSYNC_TIMEZONE": "IANA zone the schedules run in",
     "ADSYNC_CRASH_POINT": "For tests: a named place where the process sends itself a signal",
+    **ALERT_VARIABLES,
 }
 
 #: Every variable this project reads; the platforms of other packages add theirs.
@@ -66,6 +68,8 @@ class Settings:
     sensor_interval_seconds: int = 30
     sync_cron: str = "0 * * * *"
     timezone: str = "UTC"
+    #: Who is told when something is wrong; nobody unless the environment says so.
+    alerts: AlertSettings = field(default_factory=AlertSettings)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -92,6 +96,7 @@ class Settings:
             sensor_interval_seconds=_integer(env, "ADSYNC_SENSOR_INTERVAL_SECONDS", 30, 1, 3600),
             sync_cron=_cron(env, "ADSYNC_SYNC_CRON", defaults.sync_cron),
             timezone=zone(env.get("ADSYNC_TIMEZONE") or defaults.timezone).key,
+            alerts=AlertSettings.from_environment(env),
         )
 
 

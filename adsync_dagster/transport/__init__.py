@@ -1,4 +1,4 @@
-"""The only package with sockets: drives an adapter's reads against a platform.
+"""The only package with sockets: drives an adapter's reads against a platform, tells people.
 
 `client` runs reads (retries, budget, reading ahead), `exchange` makes one bounded HTTP
 exchange, `origin` decides which address may be spoken to, `budget` shares what the

@@ -38,7 +38,7 @@ from adsync_dagster.transport.limits import TransportLimits
 from adsync_dagster.transport.origin import Origin
 
 _CHUNK_BYTES = 64 * 1024
-_FAILURES = (
+FAILURES = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     HTTPException,
@@ -92,7 +92,7 @@ class Exchange:
             FixedCredential(credential) if isinstance(credential, Credential) else credential
         )
         self._limits = limits
-        self._idle: list[_Session] = []
+        self._idle: list[Session] = []
         self._lock = threading.Lock()
         self._closed = False
 
@@ -134,8 +134,8 @@ class Exchange:
         with self._session() as session:
             try:
                 return session.send(prepared, self._limits)
-            except _FAILURES as error:
-                failure = _translate(error)
+            except FAILURES as error:
+                failure = translate(error)
             session.spoil()
         raise failure
 
@@ -147,8 +147,8 @@ class Exchange:
         with self._session() as session:
             try:
                 yield from session.elements(prepared, self._limits)
-            except _FAILURES as error:
-                failure = _translate(error)
+            except FAILURES as error:
+                failure = translate(error)
             else:
                 return
             session.spoil()
@@ -189,12 +189,12 @@ class Exchange:
         ).prepare()
 
     @contextmanager
-    def _session(self) -> Iterator[_Session]:
+    def _session(self) -> Iterator[Session]:
         """A session of one's own for the length of the block."""
         with self._lock:
             session = self._idle.pop() if self._idle else None
         if session is None:
-            session = _Session(self._origin)
+            session = Session(self._origin)
         try:
             yield session
         except BaseException:
@@ -241,7 +241,7 @@ class _GuardedAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = guarded_pools(self._guard)
 
 
-class _Session:
+class Session:
     """A requests session that belongs to one exchange at a time."""
 
     def __init__(self, origin: Origin) -> None:
@@ -356,9 +356,9 @@ def _decoder(encoding: str) -> Any:
     raise IncompleteRead("the answer came in an encoding that was not asked for")
 
 
-def _translate(error: BaseException) -> AdsyncError:
+def translate(error: BaseException) -> AdsyncError:
     """Our error for one of the HTTP stack's; only class names of it are repeated."""
-    chain = list(_chain(error))
+    chain = list(chain_of(error))
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
         return Blocked(
             "the platform's TLS certificate cannot be verified; nothing was sent. Check the base"
@@ -375,7 +375,7 @@ def _translate(error: BaseException) -> AdsyncError:
     return PlatformBusy(f"the platform could not be reached ({type(chain[-1]).__name__})")
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain_of(error: BaseException) -> Iterator[BaseException]:
     """The error and what it wraps, outermost first."""
     link: Any = error
     for _ in range(_CHAIN_LENGTH_MAX):

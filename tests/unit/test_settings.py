@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adsync_dagster.alerts.settings import ALERT_VARIABLES
 from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.registry import adapter_for, grant_for, installed
 from adsync_dagster.records import Platform
@@ -108,11 +109,9 @@ def test_each_base_url_reaches_its_platform(name: str) -> None:
 
 
 def test_no_variable_is_without_a_test() -> None:
-    """Every variable has its case above, or elsewhere: the clock's and the crash points'."""
-    assert set(VARIABLES) == set(GOOD) | set(OPTIONS) | set(URLS) | {
-        "ADSYNC_NOW",
-        "ADSYNC_CRASH_POINT",
-    }
+    """Every variable has its case above, or elsewhere: alerts', the clock's, crash points'."""
+    elsewhere = {"ADSYNC_NOW", "ADSYNC_CRASH_POINT", *ALERT_VARIABLES}
+    assert set(VARIABLES) == set(GOOD) | set(OPTIONS) | set(URLS) | elsewhere
     assert all(VARIABLES.values())
 
 
