@@ -14,6 +14,7 @@ import typer
 from adsync_dagster import __version__
 from adsync_dagster.commands import (
     accounts,
+    alerts,
     database,
     doctor,
     exits,
@@ -72,6 +73,7 @@ app.command()(work.settle)
 app.command()(health.status)
 app.command()(health.verify)
 app.command()(doctor.doctor)
+app.add_typer(alerts.group, name="alert")
 app.add_typer(simulate.group, name="simulate")
 app.command()(database.stop)
 

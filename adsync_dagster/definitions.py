@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from adsync_dagster.alert_sensors import build_alert_sensors
 from adsync_dagster.assets.account_sync import build_account_sync
 from adsync_dagster.assets.checks import health_checks
 from adsync_dagster.assets.safety_net import weekly_safety_net
@@ -32,7 +33,7 @@ def build_definitions(
         assets=[build_account_sync(settings), AD_STATUS_CHANGE_LOG, weekly_safety_net],
         asset_checks=[health_checks],
         jobs=list(JOBS),
-        sensors=build_sensors(settings),
+        sensors=[*build_sensors(settings), *build_alert_sensors(settings)],
         schedules=build_schedules(settings),
         resources={
             "adsync": AdsyncResource(),

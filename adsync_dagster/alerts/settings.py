@@ -13,6 +13,7 @@ from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.variables import whole_number
 
 #: The variables of this part, with one line for a person; `settings.VARIABLES` includes them.
 ALERT_VARIABLES: dict[str, str] = {
@@ -33,6 +34,8 @@ _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}", re.ASCII)
+_HOURS = whole_number(1, 720)
+_PORT = whole_number(1, 65535)
 RECIPIENTS_MAX = 20
 
 
@@ -72,10 +75,11 @@ class AlertSettings:
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> AlertSettings:
         """Read and check the variables; UsageError names the first wrong one."""
+        hours = env.get("ADSYNC_ALERT_REMINDER_HOURS")
         return cls(
             webhook_url=_webhook(env.get("ADSYNC_ALERT_WEBHOOK_URL")),
             mail=_mail(env),
-            reminder=timedelta(hours=_whole(env, "ADSYNC_ALERT_REMINDER_HOURS", 24, 1, 720)),
+            reminder=timedelta(hours=int(_HOURS("ADSYNC_ALERT_REMINDER_HOURS", hours or "24"))),
             ui_url=_ui(env.get("ADSYNC_UI_URL")),
         )
 
@@ -140,9 +144,10 @@ def _mail(env: Mapping[str, str]) -> MailSettings | None:
         raise UsageError(
             "set both ADSYNC_ALERT_SMTP_USER and ADSYNC_ALERT_SMTP_PASSWORD, or neither"
         )
+    port = env.get("ADSYNC_ALERT_SMTP_PORT") or str(_PORTS[security])
     return MailSettings(
         host=host,
-        port=_whole(env, "ADSYNC_ALERT_SMTP_PORT", _PORTS[security], 1, 65535),
+        port=int(_PORT("ADSYNC_ALERT_SMTP_PORT", port)),
         security=security,
         sender=_sender(env.get("ADSYNC_ALERT_EMAIL_FROM") or user or ""),
         recipients=recipients,
@@ -168,12 +173,3 @@ def _sender(text: str) -> str:
             "ADSYNC_ALERT_EMAIL_FROM must hold the sender's address, like adsync@example.com"
         )
     return text
-
-
-def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
-    text = env.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or not low <= int(text[:9]) <= high:
-        raise UsageError(f"{name} is {text[:20]!r}; use a whole number from {low} to {high}")
-    return int(text)

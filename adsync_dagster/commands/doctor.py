@@ -93,6 +93,7 @@ def examine(settings: Settings, *, offline: bool) -> Iterator[Finding]:
             yield from _database(database, settings, offline=offline)
     except AdsyncError as error:
         yield _failed("database", error)
+    yield from _guarded("alerts", lambda: _alerts(settings, offline=offline))
     yield from _guarded("Dagster", lambda: _dagster(settings))
 
 
@@ -145,6 +146,7 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
             return
         yield Finding(subject="schema", detail="current")
         yield from _triggers(connection)
+        yield from _undelivered(connection)
     yield from _accounts(settings, offline=offline)
 
 
@@ -240,6 +242,43 @@ def _account(environment: Environment, account: Account, *, offline: bool) -> Fi
     return Finding(
         subject=account.key, detail=f"readable, status {info.status}, time zone {info.timezone}"
     )
+
+
+def _alerts(settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    """Where alerts go. A mail server is spoken to; a webhook takes nothing but messages."""
+    from adsync_dagster.transport.mail import try_login
+
+    chosen = settings.alerts
+    if not chosen.channels:
+        yield Finding(
+            subject="alerts",
+            detail="nobody is told of failures; set ADSYNC_ALERT_WEBHOOK_URL or"
+            " ADSYNC_ALERT_EMAIL_TO",
+        )
+    if chosen.webhook_url is not None:
+        yield Finding(subject="webhook", detail="set; `adsync alert test` sends a message")
+    if chosen.mail is not None:
+        where = f"{chosen.mail.host}:{chosen.mail.port} ({chosen.mail.security})"
+        if not offline:
+            try_login(chosen.mail)
+        yield Finding(
+            subject="mail",
+            detail=f"{where} {'is set' if offline else 'lets us in'};"
+            " `adsync alert test` sends a message",
+        )
+
+
+def _undelivered(connection: Connection) -> Iterator[Finding]:
+    """Alerts that a channel did not take so far."""
+    from adsync_dagster.warehouse.alerts import list_alerts
+
+    errors = {row.channel: row.error for row in list_alerts(connection) if row.error}
+    for channel, error in sorted(errors.items()):
+        yield Finding(
+            subject="alerts",
+            detail=f"the last message by {channel} was not taken: {error}",
+            warning=True,
+        )
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:

@@ -30,13 +30,20 @@ class WarehouseResource(dg.ConfigurableResource[Database]):
         self,
         context: dg.InitResourceContext,  # noqa: ARG002
     ) -> Iterator[Database]:
-        database = Database(warehouse_url(Settings.from_environment()), clock_from_environment())
-        try:
-            with database.connection() as connection:
-                require_current(connection)
+        with open_warehouse(Settings.from_environment()) as database:
             yield database
-        finally:
-            database.dispose()
+
+
+@contextmanager
+def open_warehouse(settings: Settings) -> Iterator[Database]:
+    """The warehouse for the length of the block; UsageError as the resource."""
+    database = Database(warehouse_url(settings), clock_from_environment())
+    try:
+        with database.connection() as connection:
+            require_current(connection)
+        yield database
+    finally:
+        database.dispose()
 
 
 def warehouse_url(settings: Settings) -> str:

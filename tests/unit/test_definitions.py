@@ -13,6 +13,7 @@ import pytest
 import yaml
 from dagster._utils.schedules import cron_string_iterator
 
+from adsync_dagster.alert_sensors import build_alert_sensors
 from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS
 from adsync_dagster.assets.checks import CHECKS, WHAT_TO_DO
 from adsync_dagster.assets.in_flight import KIND_TAG
@@ -66,7 +67,9 @@ def test_names_are_what_documents_and_operators_use() -> None:
         "settle_job",
     ]
     assert sorted(s.name for s in repository.sensor_defs) == [
+        "alert_sensor",
         "new_account_sensor",
+        "run_failure_alert_sensor",
         "status_change_sensor",
     ]
     assert sorted(s.name for s in repository.schedule_defs) == [
@@ -147,7 +150,7 @@ def test_account_jobs_do_not_run_the_checks_of_all_accounts() -> None:
 
 def test_every_tick_source_is_on_and_explains_itself() -> None:
     """Sensors and schedules run from the start and say in words what they do."""
-    for sensor in build_sensors(Settings()):
+    for sensor in [*build_sensors(Settings()), *build_alert_sensors(Settings())]:
         assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
         assert sensor.description
     for schedule in build_schedules(Settings()):
