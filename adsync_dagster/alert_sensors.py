@@ -34,13 +34,13 @@ from adsync_dagster.alerts.telling import (
     tell,
     warehouse_problems,
 )
-from adsync_dagster.assets.checks import FINAL_SYNC_OVERDUE
 from adsync_dagster.assets.partitions import AD_ACCOUNTS_NAME
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.errors import AdsyncError
 from adsync_dagster.jobs import JOBS
 from adsync_dagster.resources.warehouse import open_warehouse
 from adsync_dagster.settings import Settings
+from adsync_dagster.sync.verdict import FINAL_SYNC_OVERDUE
 from adsync_dagster.warehouse import accounts, alerts
 from adsync_dagster.warehouse.database import Connection, Database
 

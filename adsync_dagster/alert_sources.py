@@ -13,10 +13,11 @@ from adsync_dagster.alerts.problems import Kind, Problem, instant
 from adsync_dagster.assets.ad_sets import AD_SETS
 from adsync_dagster.assets.ads import ADS
 from adsync_dagster.assets.campaigns import CAMPAIGNS
-from adsync_dagster.assets.checks import CHECKS, WHAT_TO_DO
+from adsync_dagster.assets.checks import CHECKS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.assets.windows import keys_of_run
+from adsync_dagster.sync.verdict import WHAT_TO_DO
 
 RUNS_MAX = 500
 WILL_RETRY_TAG = "dagster/will_retry"
