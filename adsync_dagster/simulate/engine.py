@@ -26,8 +26,9 @@ from adsync_dagster.transport import PlatformClient, RateBudget, TransportLimits
 from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.tokens import TokenVault
 
-#: One thread: a request ahead would let chance decide the order of things.
-LIMITS = TransportLimits(read_ahead=False, attempts_max=3)
+#: One thread: a request ahead would let chance decide the order of things. The bound on a body
+#: is as far below a bomb as in production, and costs less to reach.
+LIMITS = TransportLimits(read_ahead=False, attempts_max=3, response_bytes_max=4 * 1024 * 1024)
 #: 32 zero bytes: a key of simulated credentials only.
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 

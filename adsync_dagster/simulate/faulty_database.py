@@ -120,7 +120,8 @@ class FaultyDatabase(Database):
         self._opened: list[FaultyConnection] = []
         self._seed = seed
         tap.on_crash = self.cut
-        event.listen(self._engine, "do_connect", self._open)
+        for engine in (self._engine, self._sessions):
+            event.listen(engine, "do_connect", self._open)
 
     def _open(self, _dialect: Any, _record: Any, arguments: Any, options: Any) -> FaultyConnection:
         connection = FaultyConnection.connect(*arguments, **options)

@@ -10,6 +10,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from adsync_dagster.simulator.control import PREFIX, answer_control
@@ -107,6 +108,7 @@ def _spoil(rule: Rule, body: bytes) -> tuple[bytes, dict[str, str]]:
     return spoilt[rule.name](), {}
 
 
+@lru_cache(maxsize=4)
 def _bomb(size: int, encoding: str) -> tuple[bytes, dict[str, str]]:
     """A small body that unpacks to `size` bytes of JSON."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31 if encoding == "gzip" else 15)

@@ -1,8 +1,9 @@
 """Connections: where they come from, what they are set to, and how their errors read.
 
-Every connection is psycopg's own, in autocommit, out of one SQLAlchemy engine. An account is
+Every connection is psycopg's own, in autocommit, out of a SQLAlchemy pool. An account is
 written only through its `AccountSession`: one connection that holds the account's lock, so
-that whoever loses the lock has lost the connection and every write on it as well.
+that whoever loses the lock has lost the connection and every write on it as well. Sessions
+have a pool of their own: the next one finds the stages and the server's caches warm.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from uuid import UUID
 
 import psycopg
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from adsync_dagster.clock import Clock
 from adsync_dagster.crash_points import crash_point
-from adsync_dagster.errors import AccountBusy, UsageError
+from adsync_dagster.errors import AccountBusy, Blocked, Defect, Retryable, UsageError
 from adsync_dagster.warehouse.database_errors import connect_error, family_of, translated
 from adsync_dagster.warehouse.queries import queries
 
@@ -87,12 +88,18 @@ class AccountSession:
         self._connection = connection
         self._clock = clock
         self._account_id = account_id
+        self._ended = False
 
     @property
     def connection(self) -> Connection:
         """The connection; a virtual clock's present instant is passed on to the server first."""
+        self._require_open()
         _pass_time_on(self._connection, self._clock)
         return self._connection
+
+    def end(self) -> None:
+        """Give the connection up: it may serve another account from here on."""
+        self._ended = True
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -100,6 +107,7 @@ class AccountSession:
 
         UsageError when the server's session is not the one that took the account's lock.
         """
+        self._require_open()
         with translated():
             _pass_time_on(self._connection, self._clock)
             with self._connection.transaction():
@@ -107,6 +115,10 @@ class AccountSession:
                 yield self._connection
                 crash_point("before_commit")
             crash_point("after_commit")
+
+    def _require_open(self) -> None:
+        if self._ended:
+            raise Defect("an account session was used after its end")
 
     def _require_lock(self) -> None:
         row = self._connection.execute(
@@ -127,11 +139,18 @@ class Database:
         self._url = parse_url(url).set(drivername="postgresql+psycopg")
         self._clock = clock
         self._connected_before = False
-        self._engine = create_engine(
+        self._engine = self._pool()
+        self._sessions = self._pool()
+        event.listen(self._sessions, "connect", _prepare_account_session)
+
+    def _pool(self) -> Engine:
+        engine = create_engine(
             self._url,
             pool_size=8,
             max_overflow=POOL_CONNECTIONS_MAX - 8,
             pool_pre_ping=True,
+            # The connection used last has the warmest caches; those at the far end may close.
+            pool_use_lifo=True,
             connect_args={
                 "connect_timeout": CONNECT_SECONDS_MAX,
                 "application_name": "adsync",
@@ -139,7 +158,8 @@ class Database:
                 "prepare_threshold": None,
             },
         )
-        event.listen(self._engine, "connect", _prepare)
+        event.listen(engine, "connect", _prepare)
+        return engine
 
     @property
     def url(self) -> str:
@@ -149,7 +169,7 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A pooled connection in autocommit, for reading and for single statements."""
-        pooled, connection = self._connect()
+        pooled, connection = self._connect(self._engine)
         try:
             with translated():
                 _pass_time_on(connection, self._clock)
@@ -161,27 +181,36 @@ class Database:
     def account_session(self, account_id: UUID, wait_seconds: float) -> Iterator[AccountSession]:
         """A session that holds the account's lock; AccountBusy when another one keeps it.
 
-        The server frees the lock when the session's connection ends, however it ends.
+        The server frees the lock when the session's connection ends, however it ends. The
+        connection serves another session only when the server has said that it holds no lock
+        any more, and never after an error that nobody foresaw.
         """
-        pooled, connection = self._connect()
-        # Never back into the pool: lock, temporary tables and settings end with the connection.
-        pooled.detach()
+        pooled, connection = self._connect(self._sessions)
+        session = AccountSession(connection, self._clock, account_id)
+        foreseen = False
         try:
             with translated():
                 _lock_account(connection, account_id, wait_seconds)
-                connection.execute(queries["prepare_account_session"])
-                yield AccountSession(connection, self._clock, account_id)
+                yield session
+            foreseen = True
+        except (Retryable, Blocked):
+            foreseen = True
+            raise
         finally:
-            _free_account(connection, account_id)
-            connection.close()
+            session.end()
+            if _free_account(connection, account_id) and foreseen:
+                pooled.close()
+            else:
+                pooled.invalidate()
 
     def dispose(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+        self._sessions.dispose()
 
-    def _connect(self) -> tuple[PoolProxiedConnection, Connection]:
+    def _connect(self, engine: Engine) -> tuple[PoolProxiedConnection, Connection]:
         try:
-            pooled = self._engine.raw_connection()
+            pooled = engine.raw_connection()
         except (psycopg.Error, DBAPIError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise connect_error(cause, self._url, seen_before=self._connected_before) from None
@@ -212,11 +241,23 @@ def _pass_time_on(connection: Connection, clock: Clock) -> None:
         connection.execute(queries["set_virtual_time"], {"now": instant.isoformat()})
 
 
-def _free_account(connection: Connection, account_id: UUID) -> None:
-    """Free the lock now rather than when the server notices the closed connection."""
+def _prepare_account_session(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Set a new connection up for staging and merging."""
+    connection.execute(queries["prepare_account_session"])
+
+
+def _free_account(connection: Connection, account_id: UUID) -> bool:
+    """Free the lock now; whether the server says that the session holds none any more.
+
+    Also before a connection is closed: the server notices that only a moment later.
+    """
     with suppress(psycopg.Error):
         if connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE:
-            connection.execute(queries["unlock_account"], {"ad_account_id": account_id})
+            row = connection.execute(
+                queries["unlock_account"], {"ad_account_id": account_id}
+            ).fetchone()
+            return row is not None and row[0] is True
+    return False
 
 
 def _lock_account(connection: Connection, account_id: UUID, wait_seconds: float) -> None:

@@ -11,8 +11,6 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from psycopg import sql
-
 from adsync_dagster.errors import Defect
 from adsync_dagster.records import Account, Level
 from adsync_dagster.warehouse.database import Connection
@@ -137,5 +135,5 @@ def hidden_candidates(
     return _ids(connection, level_query("hidden_candidates", level), values)
 
 
-def _ids(connection: Connection, query: sql.Composed, values: Mapping[str, object]) -> list[str]:
+def _ids(connection: Connection, query: str, values: Mapping[str, object]) -> list[str]:
     return [row[0] for row in connection.execute(query, values).fetchall()]

@@ -27,12 +27,14 @@ def merge_metrics(
     """
     connection.execute(queries["analyze_metrics_stage"])
     level_value = None if level is None else level.value
-    days = connection.execute(queries["staged_days"], {"level": level_value}).fetchone()
-    if days is None or days[0] is None:
+    extent = connection.execute(
+        queries["staged_extent"], {"ad_account_id": account.id, "level": level_value}
+    ).fetchone()
+    if extent is None or extent[0] is None:
         return MergeCounts(0, 0, 0)
-    since, until = days
-    ensure_stubs(connection, account)
-    ensure_partitions(connection, since, until)
+    since, until, _, names_unknown = extent
+    if names_unknown:
+        ensure_stubs(connection, account)
     row = connection.execute(
         queries["merge_metrics"],
         {

@@ -69,7 +69,7 @@ queries = _Queries()
 
 
 @cache
-def level_query(name: str, level: Level) -> sql.Composed:
+def level_query(name: str, level: Level) -> str:
     """The query with the table and column names of one level filled in."""
     names = {key: sql.Identifier(value) for key, value in LEVEL_NAMES[level].items()}
-    return sql.SQL(queries[name]).format(**names)
+    return sql.SQL(queries[name]).format(**names).as_string()

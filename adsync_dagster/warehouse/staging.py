@@ -1,13 +1,17 @@
 """Stages: temporary tables that take a read page by page, outside any transaction.
 
 A page goes over by COPY, the fastest way in, and nothing is judged here: merging dedupes,
-compares and guards. A stage belongs to its connection and is emptied when it is opened.
+compares and guards. A stage belongs to its connection and is empty when it is opened. Its
+table is made once per connection and emptied by whoever filled it; one that could not be
+emptied is not trusted, and is made empty by the next who opens it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.types.string import StrDumper
@@ -20,14 +24,35 @@ from adsync_dagster.warehouse.database_errors import family_of, translated
 from adsync_dagster.warehouse.queries import level_query, queries
 from adsync_dagster.warehouse.text import json_text, storable_json_text, storable_text
 
+#: Rows that may pass a stage before its space is given back. Up to here deleting is cheaper.
+ROWS_BEFORE_TRUNCATE = 2_000
 
-class EntityStage:
-    """Takes the entities of one level that one read saw."""
 
-    def __init__(self, connection: Connection, level: Level) -> None:
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """The statements of one stage."""
+
+    create: str
+    empty: str
+    truncate: str
+    copy: str
+
+
+#: Per connection the stages that are known to be empty, by their COPY statement, and how many
+#: rows passed each of them since its space was given back.
+_EMPTY: WeakKeyDictionary[Connection, dict[str, int]] = WeakKeyDictionary()
+
+
+class _Stage:
+    """What the stages share: a table that is empty before and after."""
+
+    def __init__(self, connection: Connection, statements: _Statements) -> None:
         self._connection = connection
-        self._level = level
+        self._statements = statements
         self._count = 0
+        #: Rows that may be in the table, a page that failed included.
+        self._passed = 0
+        self._passed_before = 0
 
     @property
     def count(self) -> int:
@@ -35,51 +60,83 @@ class EntityStage:
         return self._count
 
     def __enter__(self) -> Self:
-        self._connection.execute(level_query("create_entity_stage", self._level))
-        self._connection.execute(level_query("clear_entity_stage", self._level))
+        # Whatever happens until it is emptied again, nobody may take it for empty.
+        passed = _EMPTY.setdefault(self._connection, {}).pop(self._statements.copy, None)
+        if passed is None:
+            self._connection.execute(self._statements.create)
+            self._connection.execute(self._statements.truncate)
+        self._passed_before = passed or 0
         return self
 
     def __exit__(self, *_: object) -> None:
-        _clear_quietly(self._connection, level_query("clear_entity_stage", self._level).as_string())
+        """Empty the table; in a broken connection or transaction there is nothing to empty."""
+        if self._connection.closed or self._connection.info.transaction_status != (
+            psycopg.pq.TransactionStatus.IDLE
+        ):
+            return
+        passed = self._passed_before + self._passed
+        if passed > ROWS_BEFORE_TRUNCATE:
+            self._connection.execute(self._statements.truncate)
+            passed = 0
+        elif self._passed:
+            self._connection.execute(self._statements.empty)
+        _EMPTY.setdefault(self._connection, {})[self._statements.copy] = passed
+
+    def _taken(self, records: Sequence[object]) -> None:
+        self._count += len(records)
+        crash_point("page_copied")
+
+
+class EntityStage(_Stage):
+    """Takes the entities of one level that one read saw."""
+
+    def __init__(self, connection: Connection, level: Level) -> None:
+        super().__init__(
+            connection,
+            _Statements(
+                create=level_query("create_entity_stage", level),
+                empty=level_query("empty_entity_stage", level),
+                truncate=level_query("clear_entity_stage", level),
+                copy=level_query("copy_entities", level),
+            ),
+        )
+        self._level = level
 
     def add(self, records: Sequence[object]) -> None:
         """Copy one page of Entity records. The last of several of one entity wins a tie."""
         if self._count:
             crash_point("between_pages")
+        self._passed += len(records)
         with (
             translated(),
             self._connection.cursor() as cursor,
-            cursor.copy(level_query("copy_entities", self._level)) as copy,
+            cursor.copy(self._statements.copy) as copy,
         ):
-            for record in records:
+            for position, record in enumerate(records, self._count):
                 if not isinstance(record, Entity) or record.level != self._level:
                     raise Defect(f"the stage of {self._level}s was handed something else")
-                copy.write_row(_entity_row(record))
-        self._count += len(records)
-        crash_point("page_copied")
+                copy.write_row((*_entity_row(record), position))
+        self._taken(records)
 
 
-class MetricsStage:
+class MetricsStage(_Stage):
     """Takes the daily numbers of one read, of any levels."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._count = 0
-
-    @property
-    def count(self) -> int:
-        """How many records were added, duplicates included."""
-        return self._count
+        super().__init__(
+            connection,
+            _Statements(
+                create=queries["create_metrics_stage"],
+                empty=queries["empty_metrics_stage"],
+                truncate=queries["clear_metrics_stage"],
+                copy=queries["copy_metrics"],
+            ),
+        )
 
     def __enter__(self) -> Self:
         # Levels are strings; said here, psycopg need not ask Python for the value of each.
         self._connection.adapters.register_dumper(Level, StrDumper)
-        self._connection.execute(queries["create_metrics_stage"])
-        self._connection.execute(queries["clear_metrics_stage"])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _clear_quietly(self._connection, queries["clear_metrics_stage"])
+        return super().__enter__()
 
     def add(self, records: Sequence[object]) -> None:
         """Copy one page of DailyMetrics.
@@ -88,17 +145,18 @@ class MetricsStage:
         """
         if self._count:
             crash_point("between_pages")
+        self._passed += len(records)
         try:
-            with self._connection.cursor() as cursor, cursor.copy(queries["copy_metrics"]) as copy:
+            with self._connection.cursor() as cursor, cursor.copy(self._statements.copy) as copy:
                 write_row = copy.write_row
-                for record in records:
+                for position, record in enumerate(records, self._count):
                     if not isinstance(record, DailyMetrics):
                         raise Defect("the stage of metrics was handed something else")
                     extra = record.extra
                     if extra is not None and "\\u" in extra:
-                        write_row((*record[:-1], storable_json_text(extra)))
+                        write_row((*record[:-1], storable_json_text(extra), position))
                     else:
-                        write_row(record)
+                        write_row((*record, position))
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             raise IncompleteRead(
                 f"a report row holds a value that is no number, date or JSON"
@@ -106,8 +164,7 @@ class MetricsStage:
             ) from None
         except psycopg.Error as error:
             raise family_of(error) from None
-        self._count += len(records)
-        crash_point("page_copied")
+        self._taken(records)
 
 
 def _entity_row(record: Entity) -> tuple[object, ...]:
@@ -123,11 +180,3 @@ def _entity_row(record: Entity) -> tuple[object, ...]:
         record.updated_at,
         json_text(dict(record.extra)) if record.extra else None,
     )
-
-
-def _clear_quietly(connection: Connection, statement: str) -> None:
-    """Give the memory back; a broken connection or transaction has nothing to give."""
-    if not connection.closed and connection.info.transaction_status == (
-        psycopg.pq.TransactionStatus.IDLE
-    ):
-        connection.execute(statement)

@@ -11,7 +11,7 @@
 WITH staged AS MATERIALIZED (
   SELECT DISTINCT ON (s.platform_id) s.*
     FROM pg_temp.stage_campaigns s
-   ORDER BY s.platform_id, s.platform_updated_at DESC NULLS LAST, s.ctid DESC
+   ORDER BY s.platform_id, s.platform_updated_at DESC NULLS LAST, s.position DESC
 ), proposed AS MATERIALIZED (
   SELECT s.*, t.id IS NULL AS is_new
     FROM staged s
@@ -50,7 +50,7 @@ SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_ne
 WITH staged AS MATERIALIZED (
   SELECT DISTINCT ON (s.platform_id) s.*
     FROM pg_temp.stage_ad_sets s
-   ORDER BY s.platform_id, s.platform_updated_at DESC NULLS LAST, s.ctid DESC
+   ORDER BY s.platform_id, s.platform_updated_at DESC NULLS LAST, s.position DESC
 ), linked AS (
   SELECT s.*, c.id AS campaign_id
     FROM staged s
@@ -98,7 +98,7 @@ SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_ne
 WITH staged AS MATERIALIZED (
   SELECT DISTINCT ON (s.platform_id) s.*
     FROM pg_temp.stage_ads s
-   ORDER BY s.platform_id, s.platform_updated_at DESC NULLS LAST, s.ctid DESC
+   ORDER BY s.platform_id, s.platform_updated_at DESC NULLS LAST, s.position DESC
 ), linked AS (
   SELECT s.*, g.id AS ad_set_id, c.id AS campaign_id
     FROM staged s

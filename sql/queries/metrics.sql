@@ -1,8 +1,34 @@
 -- ad_metrics: merging what reports said, and proving what they no longer say.
 
--- staged_days --
--- The first and last day in the stage.
-SELECT min(date), max(date) FROM pg_temp.stage_metrics WHERE %(level)s::text IS NULL OR entity_type = %(level)s
+-- staged_extent --
+-- The first and last day in the stage, after making the months that they need, and whether the
+-- stage names entities that have no row yet.
+WITH named AS MATERIALIZED (
+  SELECT s.entity_type, s.platform_id, s.platform_campaign_id, s.platform_ad_set_id,
+         min(s.date) AS since, max(s.date) AS until
+    FROM pg_temp.stage_metrics s
+   GROUP BY s.entity_type, s.platform_id, s.platform_campaign_id, s.platform_ad_set_id
+), extent AS MATERIALIZED (
+  SELECT min(n.since) AS since, max(n.until) AS until
+    FROM named n
+   WHERE %(level)s::text IS NULL OR n.entity_type = %(level)s
+)
+SELECT x.since, x.until, CASE WHEN x.since IS NOT NULL THEN ensure_metric_partitions(x.since, x.until) END,
+       EXISTS (SELECT FROM named n CROSS JOIN LATERAL
+                 (VALUES (CASE WHEN n.entity_type = 'campaign' THEN n.platform_id END), (n.platform_campaign_id)) AS c (id)
+                WHERE c.id IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM ad_campaigns t
+                                   WHERE t.ad_account_id = %(ad_account_id)s AND t.platform_campaign_id = c.id))
+       OR EXISTS (SELECT FROM named n CROSS JOIN LATERAL
+                    (VALUES (CASE WHEN n.entity_type = 'adset' THEN n.platform_id END), (n.platform_ad_set_id)) AS g (id)
+                   WHERE g.id IS NOT NULL
+                     AND NOT EXISTS (SELECT FROM ad_sets t
+                                      WHERE t.ad_account_id = %(ad_account_id)s AND t.platform_ad_set_id = g.id))
+       OR EXISTS (SELECT FROM named n
+                   WHERE n.entity_type = 'ad'
+                     AND NOT EXISTS (SELECT FROM ads t
+                                      WHERE t.ad_account_id = %(ad_account_id)s AND t.platform_ad_id = n.platform_id))
+  FROM extent x
 
 -- ensure_partitions --
 -- Makes the months that a range of days needs.
@@ -18,7 +44,7 @@ WITH staged AS MATERIALIZED (
   SELECT DISTINCT ON (s.entity_type, s.platform_id, s.date) s.*
     FROM pg_temp.stage_metrics s
    WHERE %(level)s::text IS NULL OR s.entity_type = %(level)s
-   ORDER BY s.entity_type, s.platform_id, s.date, s.ctid DESC
+   ORDER BY s.entity_type, s.platform_id, s.date, s.position DESC
 ), entities AS (
   SELECT 'campaign' AS entity_type, c.platform_campaign_id AS platform_id, c.id
     FROM ad_campaigns c WHERE c.ad_account_id = %(ad_account_id)s

@@ -30,9 +30,13 @@ SELECT pg_try_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_i
 SELECT pg_advisory_lock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
 
 -- unlock_account --
--- Frees the account's session lock at once. Closing the connection frees it too, but only when
--- the server has noticed, and whoever comes next would find the account busy until then.
-SELECT pg_advisory_unlock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
+-- Frees the account's session lock; true when it was held and the session holds no other one.
+-- Closing the connection frees it too, but only when the server has noticed, and whoever comes
+-- next would find the account busy until then. CASE looks at the rest only after the unlocking.
+SELECT CASE WHEN pg_advisory_unlock(hashtextextended('adsync:account:' || %(ad_account_id)s::uuid::text, 0))
+            THEN NOT EXISTS (SELECT FROM pg_locks
+                              WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted)
+            ELSE false END
 
 -- holds_account_lock --
 -- Whether this very session of the server holds the account's lock. A pooler that hands out

@@ -12,7 +12,14 @@ import pytest
 from warehouse_support import AD, merge, one
 
 from adsync_dagster.clock import SystemClock, VirtualClock
-from adsync_dagster.errors import AccountBusy, Defect, Retryable, UsageError
+from adsync_dagster.errors import (
+    AccountBusy,
+    CredentialBlocked,
+    Defect,
+    PlatformBusy,
+    Retryable,
+    UsageError,
+)
 from adsync_dagster.records import Account
 from adsync_dagster.warehouse.database import AccountSession, Connection, Database, _prepare
 
@@ -114,6 +121,76 @@ def test_a_session_leaves_nothing_behind_in_the_pool(database: Database, account
         assert connection.info.backend_pid != pid
         assert one(connection, "SELECT to_regclass('pg_temp.leftover')") is None
         assert one(connection, "SHOW lock_timeout") == "1min"
+
+
+def test_the_next_session_has_the_connection_but_nothing_else(
+    database: Database, account: Account, new_account: Account
+) -> None:
+    """A connection serves one account after the other: its lock, rows and waits stay behind."""
+    with database.account_session(account.id, wait_seconds=0.5) as session:
+        merge(session, account, [AD], T0)
+        former = pid_of(session)
+    with database.account_session(new_account.id, wait_seconds=0) as session:
+        assert pid_of(session) == former
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = %s"
+        assert one(session.connection, locks, former) == 1
+        assert one(session.connection, "SELECT count(*) FROM stage_ads") == 0
+        assert one(session.connection, "SHOW lock_timeout") == "1min"
+        with database.account_session(account.id, wait_seconds=0) as other:
+            assert pid_of(other) != former
+
+
+def test_a_session_is_over_when_it_is_over(database: Database, account: Account) -> None:
+    """Whoever kept a session cannot write with the connection that may serve another account."""
+    with database.account_session(account.id, wait_seconds=0) as session:
+        pass
+    with pytest.raises(Defect, match="after its end"):
+        session.connection.execute("SELECT 1")
+    with pytest.raises(Defect, match="after its end"), session.transaction():
+        pytest.fail("a session wrote after its end")
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [(PlatformBusy("busy"), True), (CredentialBlocked("no"), True), (Defect("bug"), False)],
+)
+def test_a_connection_outlives_only_what_was_foreseen(
+    database: Database, account: Account, error: Exception, again: bool
+) -> None:
+    """After a failure of the platform the connection is used again, after a bug it is closed."""
+    with (  # noqa: PT012
+        pytest.raises(type(error)),
+        database.account_session(account.id, wait_seconds=0) as session,
+    ):
+        former = pid_of(session)
+        raise error
+    with database.account_session(account.id, wait_seconds=0) as session:
+        assert (pid_of(session) == former) is again
+
+
+@pytest.mark.parametrize(
+    "meddle",
+    [
+        "SELECT pg_advisory_unlock_all()",
+        "SELECT pg_advisory_lock(4711)",
+        "SELECT pg_advisory_lock(hashtextextended('adsync:account:' || id, 0)) FROM ad_accounts",
+        "BEGIN",
+    ],
+)
+def test_a_connection_whose_lock_is_in_doubt_is_closed(
+    database: Database, account: Account, meddle: str
+) -> None:
+    """A lock too few, one too many or an open transaction: nobody gets that connection again."""
+    with database.account_session(account.id, wait_seconds=0) as session:
+        former = pid_of(session)
+        session.connection.execute(meddle.encode())
+    with database.account_session(account.id, wait_seconds=5) as session:
+        assert pid_of(session) != former
+
+
+def pid_of(session: AccountSession) -> int:
+    """The server process behind a session."""
+    return session.connection.info.backend_pid
 
 
 def test_a_virtual_clock_is_the_databases_time(

@@ -179,6 +179,37 @@ def test_months_appear_by_themselves(session: AccountSession, account: Account) 
     assert one(session.connection, key + " AND indisprimary") == 1
 
 
+def test_the_last_of_many_rows_wins_in_a_stage_that_was_used_before(
+    session: AccountSession, account: Account
+) -> None:
+    """Which row was read last does not depend on where an emptied stage puts it."""
+    for turn in range(3):
+        with MetricsStage(session.connection) as stage:
+            for page in range(4):
+                stage.add([numbers(f"a{n}", impressions=f"{turn}{page}") for n in range(150)])
+            with session.transaction() as connection:
+                metrics.merge_metrics(connection, account, None, T0 + timedelta(hours=turn))
+    shown = "SELECT DISTINCT impressions FROM ad_metrics"
+    assert session.connection.execute(shown).fetchall() == [(23,)]
+
+
+def test_a_stage_that_could_not_be_emptied_is_empty_when_it_is_opened(
+    session: AccountSession,
+) -> None:
+    """Rows that a failure left behind are nobody's next read."""
+    with pytest.raises(KeyError), session.transaction() as connection:  # noqa: PT012
+        with MetricsStage(connection) as stage:
+            stage.add([numbers()])
+        raise KeyError
+    with MetricsStage(session.connection) as stage:
+        stage.add([numbers("a1")])
+        with session.transaction() as connection, MetricsStage(connection):
+            assert one(connection, "SELECT count(*) FROM stage_metrics") == 0
+    for _ in range(2):
+        with MetricsStage(session.connection):
+            assert one(session.connection, "SELECT count(*) FROM stage_metrics") == 0
+
+
 def test_accounts_that_need_the_same_new_month_at_once_all_get_it(
     database: Database, account: Account, new_account: Account
 ) -> None:

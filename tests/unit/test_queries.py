@@ -46,7 +46,7 @@ def test_an_unknown_query_is_an_error() -> None:
 
 def test_names_of_a_level_are_filled_in_and_quoted() -> None:
     """Braces become the level's own tables and columns, quoted as identifiers."""
-    text = level_query("known_ids", Level.ADSET).as_string()
+    text = level_query("known_ids", Level.ADSET)
 
     assert 'SELECT "platform_ad_set_id" FROM "ad_sets"' in text
     assert "{" not in text
