@@ -26,6 +26,8 @@ _CLOCK = queries["set_virtual_time"]
 #: SQLAlchemy's question whether a pooled connection is alive; a local one is asked for free.
 _PING = ";"
 _GONE_SECONDS_MAX = 10.0
+#: More than there are different statements.
+PREPARED_MAX = 300
 
 
 class _FaultyCursor(psycopg.Cursor[Any]):
@@ -130,6 +132,10 @@ class FaultyDatabase(Database):
         self._seed += 1
         share = (self._seed * 7919 % 1000) / 1000
         connection.pgconn.exec_(f"SELECT setseed({share})".encode())
+        # Planning the same statements over and over would take longer than the small accounts.
+        connection.pgconn.exec_(b"SET plan_cache_mode = force_generic_plan")
+        connection.prepare_threshold = 0
+        connection.prepared_max = PREPARED_MAX
         if isinstance(connection, FaultyConnection):
             connection.tap = self._tap
             self._opened.append(connection)
