@@ -47,8 +47,8 @@ docs: install ## put the help of every command into docs/cli.md, every table and
 	@.venv/bin/python scripts/update_cli_docs.py
 	@.venv/bin/python scripts/update_sql_docs.py
 
-soak: install ## play SEEDS drawn runs of the whole engine, each judged (make soak SEEDS=500 FROM=1)
-	@.venv/bin/adsync simulate run --seeds $(FROM)..$$(( $(FROM) + $(SEEDS) - 1 ))
+soak: install ## play SEEDS drawn runs of the whole engine, each judged (make soak SEEDS=500 FROM=1 JOBS=2)
+	@.venv/bin/adsync simulate run --seeds $(FROM)..$$(( $(FROM) + $(SEEDS) - 1 )) $(if $(JOBS),--jobs $(JOBS))
 
 benchmark: install ## measure throughput on this machine
 	@.venv/bin/python -m benchmarks $(ARGS)

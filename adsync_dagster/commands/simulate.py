@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,10 @@ from adsync_dagster.commands.output import note, say
 from adsync_dagster.commands.ui import Port, require_free_port
 from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from adsync_dagster.simulate.campaign import Campaign
+    from adsync_dagster.simulate.scenario import Scenario
 
 ACCOUNT = "act_501"
 #: Ads per ad set and ad sets per campaign of the made-up account.
@@ -92,31 +96,60 @@ def run(
         Path | None,
         typer.Option(file_okay=False, help="Save failures, made small, in this folder."),
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            metavar="NUMBER",
+            help="Processes that play at the same time.  [default: one per processor]",
+        ),
+    ] = None,
 ) -> int:
     """Play drawn fates of made-up accounts against the real engine, and judge every step.
 
-    The same seed is the same run. It needs no account and no setting: a Postgres of its own is
-    started in a temporary folder. Ends with 0 when nothing was lost, with 70 when something was.
+    The same seed is the same run, however many processes play. It needs no account and no
+    setting: a Postgres of its own is started in a temporary folder. Ends with 0 when nothing
+    was lost, with 70 when something was. After Ctrl-C it says what was played until then.
 
     \b
     Example: adsync simulate run --seeds 1..20
     """
-    from adsync_dagster.simulate.campaign import run_campaign, save_minimised
-    from adsync_dagster.simulate.cluster import arena
     from adsync_dagster.simulate.draw import draw_scenario
+    from adsync_dagster.simulate.jobs import cores
     from adsync_dagster.simulate.scenario import Scenario
 
     if file is not None:
         scenarios = [Scenario.from_json(file.read_bytes())]
     else:
         scenarios = [draw_scenario(number) for number in _numbers(seed, seeds)]
-    with _private_folder() as home, arena(Path(home)) as ground:
-        campaign = run_campaign(scenarios, ground, until_tick=until, say=note)
-        for outcome in campaign.failures if save is not None and until is None else ():
-            scenario = next(one for one in scenarios if one.seed == outcome.seed)
-            note(f"made small: {save_minimised(scenario, ground, save or Path())}")
+    campaign = _play(scenarios, min(jobs or cores(), len(scenarios)), until, save)
     say(campaign.closing_line())
     return ExitCode.DEFECT if campaign.failures else ExitCode.OK
+
+
+def _play(scenarios: list[Scenario], jobs: int, until: int | None, save: Path | None) -> Campaign:
+    """Play the scenarios on a server of their own, which is gone afterwards."""
+    from adsync_dagster.simulate.campaign import Campaign, save_minimised
+    from adsync_dagster.simulate.cluster import prepared_arena, running_server
+    from adsync_dagster.simulate.jobs import play_in_processes
+
+    campaign = Campaign()
+    with _private_folder() as home, running_server(Path(home)) as server:
+        note(f"playing {len(scenarios)} in {jobs} process(es); Ctrl-C ends after those under way")
+        outcomes = play_in_processes(scenarios, server, jobs=jobs, until_tick=until)
+        try:
+            with closing(outcomes):
+                campaign.count(outcomes, note)
+        except KeyboardInterrupt:
+            say(campaign.closing_line())
+            raise
+        if campaign.failures and save is not None and until is None:
+            with closing(prepared_arena(server)) as ground:
+                for outcome in campaign.failures:
+                    scenario = next(one for one in scenarios if one.seed == outcome.seed)
+                    note(f"made small: {save_minimised(scenario, ground, save)}")
+    return campaign
 
 
 def _numbers(seed: int | None, seeds: str | None) -> range:
@@ -133,4 +166,8 @@ def _numbers(seed: int | None, seeds: str | None) -> range:
 
 def _private_folder() -> tempfile.TemporaryDirectory[str]:
     """A folder for a run's Postgres, gone afterwards."""
-    return tempfile.TemporaryDirectory(prefix="adsync-simulate-", ignore_cleanup_errors=True)
+    from adsync_dagster.simulate.cluster import folder_for_server
+
+    return tempfile.TemporaryDirectory(
+        prefix="adsync-simulate-", dir=folder_for_server(), ignore_cleanup_errors=True
+    )

@@ -1,4 +1,4 @@
-"""Many seeds, one after the other, and the one line that says how they ended."""
+"""Many seeds, and the one line that says how they ended."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ class Campaign:
         if outcome.failed:
             self.failures.append(outcome)
 
+    def count(self, outcomes: Iterable[Outcome], say: Callable[[str], None] | None = None) -> None:
+        """Count outcomes in as they come; `say` is told of failures, and how far it is."""
+        began = time.monotonic()
+        for outcome in outcomes:
+            self.add(outcome)
+            self.seconds = time.monotonic() - began
+            if outcome.failed and say is not None:
+                say(describe(outcome))
+            elif say is not None and self.seeds % PROGRESS_EVERY == 0:
+                say(self.closing_line())
+
     def closing_line(self) -> str:
         """Seeds by word, entity-days by verdict, and the speed."""
         words = ", ".join(f"{count} {word}" for word, count in sorted(self.words.items()))
@@ -63,16 +74,9 @@ def run_campaign(
     until_tick: int | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Campaign:
-    """Play every scenario; `say` is told of each failure, and now and then how far it is."""
-    campaign, began = Campaign(), time.monotonic()
-    for scenario in scenarios:
-        outcome = play(scenario, arena, until_tick=until_tick)
-        campaign.add(outcome)
-        campaign.seconds = time.monotonic() - began
-        if outcome.failed and say is not None:
-            say(describe(outcome))
-        elif say is not None and campaign.seeds % PROGRESS_EVERY == 0:
-            say(campaign.closing_line())
+    """Play every scenario, one after the other, in this process."""
+    campaign = Campaign()
+    campaign.count((play(scenario, arena, until_tick=until_tick) for scenario in scenarios), say)
     return campaign
 
 

@@ -7,6 +7,7 @@ crash of the server does to committed work is Postgres's promise, kept by fsync,
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,22 @@ from adsync_dagster.warehouse.migrations import migrate
 
 #: Binary rows by table.
 Saved = dict[str, bytes]
+
+#: A server that may lose everything: no waiting for a disk, and little to keep on one.
+SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "min_wal_size": "64MB",
+    "max_wal_size": "256MB",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+}
+#: A file system in memory, where there is one, spares the disk every table that is emptied.
+MEMORY = Path("/dev/shm")  # noqa: S108 - a private folder is made there
+MEMORY_FREE_MIN = 2 * 1024**3
 
 
 class Arena:
@@ -65,13 +82,19 @@ class Arena:
 
 
 @contextmanager
-def arena(home: Path) -> Iterator[Arena]:
-    """Start a server under `home` with a migrated database; stopped at the end."""
-    embedded.ensure_started(home)
+def running_server(home: Path) -> Iterator[str]:
+    """A server for simulations under `home`, stopped at the end; the URL to make arenas with."""
     try:
-        yield prepared_arena(with_driver(embedded.ensure_started(home), "", "postgres"))
+        yield with_driver(embedded.ensure_started(home, SETTINGS), "", "postgres")
     finally:
         embedded.stop(home)
+
+
+def folder_for_server() -> Path | None:
+    """Where a short-lived server's folder is best made; None is the usual place."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    return MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_FREE_MIN else None
 
 
 def prepared_arena(server_url: str) -> Arena:

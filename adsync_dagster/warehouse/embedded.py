@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,11 @@ SETTINGS = {
 }
 
 
-def ensure_started(home: Path) -> str:
+def ensure_started(home: Path, settings: Mapping[str, str] | None = None) -> str:
     """Start the embedded Postgres under `home`, or find it running; the URL of its database.
 
-    Safe to call from several processes at once. UsageError when it cannot run here.
+    Safe to call from several processes at once. UsageError when it cannot run here. `settings`
+    replace those above when the server is started here; simulations give durability up so.
     """
     data = _data_directory(home)
     url = _answering_url(data)
@@ -76,7 +77,7 @@ def ensure_started(home: Path) -> str:
     data.parent.mkdir(parents=True, exist_ok=True)
     with _locked(data.with_name("postgres.lock")):
         url = _answering_url(data)
-        return url if url is not None else _start(data)
+        return url if url is not None else _start(data, {**SETTINGS, **(settings or {})})
 
 
 def is_running(home: Path) -> bool:
@@ -151,7 +152,7 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _start(data: Path) -> str:
+def _start(data: Path, settings: Mapping[str, str]) -> str:
     binaries, user = _installation()
     try:
         _initialise(data, binaries, user)
@@ -164,7 +165,7 @@ def _start(data: Path) -> str:
         ) from None
     options = " ".join(
         f"-c {name}={shlex.quote(value)}"
-        for name, value in {**SETTINGS, "unix_socket_directories": f'"{directory}"'}.items()
+        for name, value in {**settings, "unix_socket_directories": f'"{directory}"'}.items()
     )
     arguments = ["-D", str(data), "-l", str(data / "start.log"), "-o", options]
     started = _run(
