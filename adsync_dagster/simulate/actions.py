@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -11,13 +11,16 @@ from adsync_dagster.errors import UsageError
 from adsync_dagster.simulate.scenario import Event
 from adsync_dagster.simulator.entities import SimAccount, SimEntity
 from adsync_dagster.simulator.facebook_auth import Token
-from adsync_dagster.simulator.instants import FOREVER, SECOND, instant_of
+from adsync_dagster.simulator.google_ads_auth import RefreshToken
+from adsync_dagster.simulator.instants import DAY, FOREVER, SECOND, instant_of
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.world import World
 
 HOLDS = ("PENDING_REVIEW", "DISAPPROVED", "WITH_ISSUES", "IN_PROCESS")
 #: Entities of a level an account may grow to, so that runs stay quick.
 ENTITIES_MAX = 14
+#: An ad whose deletion is older than this may be purged: its days are final by then.
+PURGED_AFTER_DAYS = 35
 
 Act = Callable[["Stage", Sequence[int]], None]
 
@@ -25,10 +28,16 @@ Act = Callable[["Stage", Sequence[int]], None]
 class Stage:
     """A world, its simulator and its clock, as the events see them."""
 
-    def __init__(self, simulator: Simulator, token: str) -> None:
+    def __init__(self, simulator: Simulator, tokens: Mapping[str, str]) -> None:
+        """`tokens` are the stored ones by platform; for Google Ads the refresh token."""
         self.simulator = simulator
         self.world: World = simulator.world
-        self.token = simulator.facebook.tokens.add(Token(value=token))
+        book = simulator.facebook.tokens
+        self.tokens: dict[str, Token | RefreshToken] = {
+            "facebook": book.add(Token(value=tokens["facebook"])),
+            "tiktok": book.add(Token(value=tokens["tiktok"])),
+            "google_ads": simulator.google_ads.tokens.add(RefreshToken(value=tokens["google_ads"])),
+        }
 
     def play(self, event: Event) -> bool:
         """Do what the event says; False when it cannot be done any more."""
@@ -37,9 +46,13 @@ class Stage:
             return True
         return False
 
-    def account(self, pick: int) -> SimAccount:
-        """One of the accounts."""
-        accounts = list(self.world.accounts.values())
+    def account(self, pick: int, platform: str | None = None) -> SimAccount:
+        """One of the accounts, or of those of a platform."""
+        accounts = [
+            account
+            for account in self.world.accounts.values()
+            if platform in (None, account.platform)
+        ]
         return accounts[pick % len(accounts)]
 
     def any_entity(self, picks: Sequence[int], level: str | None = None) -> SimEntity:
@@ -195,12 +208,43 @@ def _add_spend(stage: Stage, picks: Sequence[int]) -> None:
     )
 
 
-def _revoke(stage: Stage, _picks: Sequence[int]) -> None:
-    stage.token.revoked = True
+def _revoke(stage: Stage, picks: Sequence[int]) -> None:
+    """The token of an account's platform, for every account of it."""
+    stage.tokens[stage.account(picks[0]).platform].revoked = True
 
 
-def _restore(stage: Stage, _picks: Sequence[int]) -> None:
-    stage.token.revoked = False
+def _restore(stage: Stage, picks: Sequence[int]) -> None:
+    stage.tokens[stage.account(picks[0]).platform].revoked = False
+
+
+def _low_activity(stage: Stage, picks: Sequence[int]) -> None:
+    """Google pauses an ad group by itself."""
+    account = stage.account(picks[0], "google_ads")
+    live = [one for one in account.entities["adset"].values() if one.now.own == "ACTIVE"]
+    stage.simulator.google_ads.pause_for_low_activity(live[picks[1] % len(live)].id)
+
+
+def _very_late_conversions(stage: Stage, picks: Sequence[int]) -> None:
+    """Conversions of a click long ago, shortly before the account's window closes."""
+    account = stage.account(picks[0], "google_ads")
+    ads = list(account.entities["ad"].values())
+    ad = ads[picks[1] % len(ads)]
+    day = stage.world.today(account.id) - account.window_days + 2 + picks[2] % 8
+    if day >= account.zone.day(ad.created_at):
+        stage.world.late_conversions(ad.id, day, 1 + picks[2] % 3, 10 * (1 + picks[1] % 50))
+
+
+def _purge(stage: Stage, picks: Sequence[int]) -> None:
+    """TikTok shows an ad no more that was deleted long ago."""
+    account = stage.account(picks[0], "tiktok")
+    long_ago = stage.world.now() - PURGED_AFTER_DAYS * DAY
+    gone = [
+        ad.id
+        for ad in account.entities["ad"].values()
+        if ad.now.own == "DELETED" and ad.now.at < long_ago
+    ]
+    settings = stage.simulator.tiktok.settings
+    settings.purged |= {gone[picks[1] % len(gone)]}
 
 
 def _account_status(status: int) -> Act:
@@ -214,6 +258,7 @@ _ACTS: dict[str, Act] = {
     "pause": _switch("PAUSED"),
     "resume": _switch("ACTIVE"),
     "archive": _switch("ARCHIVED"),
+    "freeze": _switch("ARCHIVED"),
     "delete": _switch("DELETED"),
     "resurrect": _resurrect,
     "create_ad": _create("ad"),
@@ -231,8 +276,12 @@ _ACTS: dict[str, Act] = {
     "refund_all": _refund(1000),
     "add_spend": _add_spend,
     "midnight_pause": _midnight_pause,
+    "low_activity": _low_activity,
+    "very_late_conversions": _very_late_conversions,
+    "purge": _purge,
     "revoke_token": _revoke,
     "restore_token": _restore,
     "disable_account": _account_status(2),
+    "cancel_account": _account_status(100),
     "enable_account": _account_status(1),
 }

@@ -1,16 +1,27 @@
 """Draws a scenario from a seed.
 
 World, faults and schedule have generators of their own, so that taking a fault away does not
-reshuffle the rest. Swarm: every class of faults is off in half of the seeds, and its rate is
-drawn in the others, because faults that always come together hide each other.
+reshuffle the rest. A third of the seeds is Meta's alone, a third that of one other platform,
+and in a third accounts of several platforms share a warehouse. Swarm: every class of faults is
+off in half of the seeds, and its rate is drawn in the others, because faults that always come
+together hide each other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
-from typing import Any
 
-from adsync_dagster.simulate.scenario import AccountPlan, Config, Event, Scenario
+from adsync_dagster.simulate.hazards import FAULTS, Classes
+from adsync_dagster.simulate.scenario import (
+    AccountPlan,
+    Config,
+    Event,
+    GoogleAdsConfig,
+    Scenario,
+    TikTokConfig,
+)
 
 ZONES = (
     "America/Los_Angeles",
@@ -26,7 +37,13 @@ MINUTES_A_DAY = 24 * 60
 #: Polls of one run; with more days they come less often.
 SYNCS_MAX = 14
 
-#: Verb and weight; see actions.py for what each does.
+#: Zones without summer time, which a fixed offset names as well.
+FIXED_ZONES = ("UTC", "Asia/Tokyo", "Etc/GMT+8", "Asia/Dubai")
+PLATFORMS = ("facebook", "tiktok", "google_ads")
+#: Conversion windows of Google Ads accounts. The platform promises no more than 90 days.
+WINDOWS = ((30,), (30,), (30, 60), (90, 30))
+
+#: Verb and weight; see actions.py for what each does. Meta's first.
 ACTIONS = {
     "pause": 8,
     "resume": 5,
@@ -49,93 +66,35 @@ ACTIONS = {
     "add_spend": 3,
     "midnight_pause": 2,
 }
-#: Class of wire faults: its faults, each with the paths it may strike and its options.
-LISTS = r"/(campaigns|adsets|ads)$"
-INSIGHTS = r"insights$"
-BATCH = r"^$"
-ANY = ""
-WireFault = tuple[str, str, dict[str, Any]]
-WIRE_FAULTS: dict[str, tuple[WireFault, ...]] = {
-    "service errors": (
-        ("error", ANY, {"error": "service"}),
-        ("http_status", ANY, {"status": 500}),
-        ("html_body", ANY, {}),
-        ("error", BATCH, {"error": "service"}),
-    ),
-    "throttling": (
-        ("http_status", ANY, {"status": 429, "retry_after": 30}),
-        ("http_status", ANY, {"status": 429, "retry_after": 100_000}),
-        ("http_status", ANY, {"status": 429, "retry_after": "Wed, 21 Oct 1999 07:28:00 GMT"}),
-        ("error", ANY, {"error": "account_score"}),
-    ),
-    "broken bodies": (
-        ("empty_body", ANY, {}),
-        ("invalid_json", ANY, {}),
-        ("cut_json", ANY, {}),
-        ("not_a_number", INSIGHTS, {}),
-        ("gzip_bomb", ANY, {"bytes": 80_000_000}),
-    ),
-    "broken sockets": (
-        ("reset", ANY, {}),
-        ("reset_mid_body", ANY, {}),
-        ("long_content_length", ANY, {}),
-        ("hang", ANY, {}),
-    ),
-    "lying lists": (
-        ("empty_first_page", LISTS, {}),
-        ("empty_page", LISTS, {}),
-        ("missing_paging", LISTS, {}),
-        ("missing_next", LISTS, {}),
-        ("repeated_cursor", LISTS, {}),
-        ("cut_rows", LISTS, {}),
-        ("shift_rows", LISTS, {}),
-        ("repeat_rows", LISTS, {}),
-        ("data_is_null", LISTS, {}),
-        ("bad_data", LISTS, {}),
-        ("foreign_next", LISTS, {}),
-    ),
-    "lying reports": (
-        ("empty_first_page", INSIGHTS, {}),
-        ("empty_page", INSIGHTS, {}),
-        ("missing_paging", INSIGHTS, {}),
-        ("missing_next", INSIGHTS, {}),
-        ("repeated_cursor", INSIGHTS, {}),
-        ("cut_rows", r"^act_\d+/insights$", {}),
-        ("double_row", INSIGHTS, {}),
-        ("data_is_null", INSIGHTS, {}),
-        ("drop_field", INSIGHTS, {"field": "date_start"}),
-        ("set_field", INSIGHTS, {"field": "spend", "value": None}),
-    ),
-    "strange words": (
-        ("set_field", LISTS, {"field": "effective_status", "value": "TELEPORTED", "rows": 1}),
-        ("set_field", LISTS, {"field": "name", "value": "\u0000');-- \U0001f4a9", "rows": 1}),
-    ),
-    "failing batches": (
-        ("batch_item_null", INSIGHTS, {}),
-        ("batch_cut", BATCH, {}),
-        ("batch_shuffled", BATCH, {}),
-    ),
-    "failing reports": (
-        ("report_failed", ANY, {}),
-        ("report_stuck", ANY, {}),
-        ("report_skipped", ANY, {}),
-        ("report_lost", ANY, {}),
-    ),
-    "stale answers": (
-        ("stale", LISTS, {"seconds": 7_200}),
-        ("stale", INSIGHTS, {"seconds": 7_200}),
-    ),
+_META_ONLY = frozenset({"archive", "reparent"})
+_SHARED = {name: weight for name, weight in ACTIONS.items() if name not in _META_ONLY}
+#: TikTok has no archive, and freezes things by itself.
+TIKTOK_ACTIONS = {**_SHARED, "freeze": 3}
+#: Google has no archive, removes for good, and pauses ad groups by itself.
+GOOGLE_ADS_ACTIONS = {
+    **{name: weight for name, weight in _SHARED.items() if name != "resurrect"},
+    "low_activity": 3,
 }
+ACTIONS_OF = {"facebook": ACTIONS, "tiktok": TIKTOK_ACTIONS, "google_ads": GOOGLE_ADS_ACTIONS}
 IO_KINDS = ("error", "lost_before", "lost_after", "crash_before", "crash_after", "down")
 
 
 def draw_scenario(seed: int) -> Scenario:
     """The scenario of a seed; the same for ever, as long as this module stays as it is."""
     config = _config(Random(f"config {seed}"))
+    others = Random(f"platforms {seed}")
+    platforms = _platforms(others)
+    if platforms != ("facebook",):
+        config = _with_platforms(others, config, platforms)
     end = config.active_days * MINUTES_A_DAY
     schedule = Random(f"schedule {seed}")
     events = [*_actions(Random(f"world {seed}"), config, end), *_runs(schedule, end)]
-    events += _faults(Random(f"faults {seed}"), end)
+    faults = Random(f"faults {seed}")
+    for platform in sorted(config.platforms, key=PLATFORMS.index):
+        own = faults if platform == "facebook" else Random(f"faults {platform} {seed}")
+        events += _faults(own, end, FAULTS[platform])
+    events += _machine_faults(faults, end)
+    events += _late(others, config)
     events.sort(key=lambda event: (event.minute, event.kind, event.name, event.picks))
     return Scenario(seed=seed, config=config, events=tuple(events))
 
@@ -176,8 +135,103 @@ def _account(random: Random) -> AccountPlan:
     )
 
 
+def _platforms(random: Random) -> tuple[str, ...]:
+    """Whose accounts a seed is about."""
+    kind = random.randrange(3)
+    if kind == 0:
+        return ("facebook",)
+    if kind == 1:
+        return (random.choice(PLATFORMS[1:]),)
+    return tuple(random.sample(PLATFORMS, k=random.choice((2, 3))))
+
+
+def _with_platforms(random: Random, config: Config, platforms: tuple[str, ...]) -> Config:
+    """The same run with accounts of these platforms, smaller ones where there are several."""
+    plans = config.accounts
+    if len(platforms) > 1:
+        plans = tuple(_small(_account(random)) for _ in platforms)
+    plans = tuple(
+        _on_platform(random, plan, platforms[number % len(platforms)])
+        for number, plan in enumerate(plans)
+    )
+    tiktok = TikTokConfig(
+        ads_considered_max=random.choice((20_000, 20_000, 12)),
+        report_cells_max=random.choice((None, None, 12, 40)),
+        task_shows_deleted=random.random() < 0.5,
+        display_timezone=random.random() < 0.7,
+        empty_total_page=random.choice((0, 1)),
+        ids_max=random.choice((2, 5, 100)),
+    )
+    google_ads = GoogleAdsConfig(
+        stream_chunk_rows=random.choice((2, 7, 10_000)),
+        empty_stream=random.choice(("chunk", "array")),
+        access_token_seconds=random.choice((300, 3_599)),
+        change_lag_seconds=random.choice((0, 180)),
+        conversion_credit_micros=random.choice((1_000_000, 333_333, 700_001)),
+        ids_max=random.choice((2, 200)),
+        days_max=random.choice((3, 7, 31)),
+        changes_max=random.choice((6, 10_000)),
+    )
+    if not tiktok.display_timezone:
+        plans = tuple(
+            replace(plan, timezone=random.choice(FIXED_ZONES))
+            if plan.platform == "tiktok"
+            else plan
+            for plan in plans
+        )
+    return replace(config, accounts=plans, tiktok=tiktok, google_ads=google_ads)
+
+
+def _small(plan: AccountPlan) -> AccountPlan:
+    return replace(
+        plan,
+        campaigns=min(plan.campaigns, 2),
+        adsets=min(plan.adsets, 3),
+        ads=min(plan.ads, 5),
+        history_days=min(plan.history_days, 5),
+    )
+
+
+def _on_platform(random: Random, plan: AccountPlan, platform: str) -> AccountPlan:
+    plan = replace(plan, platform=platform)
+    if platform != "google_ads":
+        return plan
+    return replace(
+        plan,
+        performance_max=1 if plan.campaigns > 1 and random.random() < 0.5 else 0,
+        conversion_windows=random.choice(WINDOWS),
+        windows_known=random.random() < 0.8,
+        managed=random.random() < 0.4,
+    )
+
+
+def _late(random: Random, config: Config) -> list[Event]:
+    """What happens to platforms' accounts weeks after their activity ended."""
+    events = []
+    for number, plan in enumerate(config.accounts):
+        picks = (number, random.randrange(1_000_000), random.randrange(1_000_000))
+        if plan.platform == "google_ads":
+            for window in plan.conversion_windows if plan.windows_known else (90,):
+                minute = (window - random.randrange(3, 9)) * MINUTES_A_DAY
+                name = "very_late_conversions"
+                events.append(Event(minute=minute, kind="late", name=name, picks=picks))
+        elif plan.platform == "tiktok":
+            minute = random.randrange(45, 60) * MINUTES_A_DAY
+            events.append(Event(minute=minute, kind="late", name="purge", picks=picks))
+    return events
+
+
+def _weights(platforms: tuple[str, ...]) -> Mapping[str, int]:
+    """Every verb that one of the platforms allows."""
+    weights: dict[str, int] = {}
+    for platform in platforms:
+        weights |= ACTIONS_OF[platform]
+    return weights
+
+
 def _actions(random: Random, config: Config, end: int) -> list[Event]:
-    names, weights = list(ACTIONS), list(ACTIONS.values())
+    table = _weights(config.platforms)
+    names, weights = list(table), list(table.values())
     count = random.randint(3, 6 + 3 * config.active_days)
     events = []
     for name in random.choices(names, weights, k=count):
@@ -187,20 +241,25 @@ def _actions(random: Random, config: Config, end: int) -> list[Event]:
             minute -= minute % 60
         picks = tuple(random.randrange(1_000_000) for _ in range(3))
         events.append(Event(minute=minute, kind="act", name=name, picks=picks))
-    events += _account_trouble(random, end)
+    events += _account_trouble(random, config, end)
     return events
 
 
-def _account_trouble(random: Random, end: int) -> list[Event]:
-    """A token revoked for a while, an account disabled for a while."""
+def _account_trouble(random: Random, config: Config, end: int) -> list[Event]:
+    """A token revoked for a while, an account disabled or closed for a while."""
+    pairs = [("revoke_token", "restore_token"), ("disable_account", "enable_account")]
+    if "google_ads" in config.platforms:
+        pairs.append(("cancel_account", "enable_account"))
     events = []
-    pairs = (("revoke_token", "restore_token"), ("disable_account", "enable_account"))
     for begins, ends in pairs:
         if random.random() < 0.15:
             start = random.randrange(end)
             length = random.randrange(60, 4 * MINUTES_A_DAY)
-            events.append(Event(minute=start, kind="act", name=begins))
-            events.append(Event(minute=min(start + length, end), kind="act", name=ends))
+            account = random.randrange(6) if config.platforms != ("facebook",) else 0
+            picks = (account, 0, 0) if account else ()
+            events.append(Event(minute=start, kind="act", name=begins, picks=picks))
+            over = min(start + length, end)
+            events.append(Event(minute=over, kind="act", name=ends, picks=picks))
     return events
 
 
@@ -230,9 +289,10 @@ def _runs(random: Random, end: int) -> list[Event]:
     return events
 
 
-def _faults(random: Random, end: int) -> list[Event]:
+def _faults(random: Random, end: int, classes: Classes) -> list[Event]:
+    """Faults of one platform's answers."""
     events = []
-    for wires in WIRE_FAULTS.values():
+    for wires in classes.values():
         on, rate = random.random() < 0.5, random.choice((1, 2, 4, 8))
         if not on:
             continue
@@ -251,14 +311,19 @@ def _faults(random: Random, end: int) -> list[Event]:
                     },
                 )
             )
-    if random.random() < 0.5:
-        events += [
-            Event(
-                minute=random.randrange(end),
-                kind="io",
-                name=random.choice(IO_KINDS),
-                picks=(int(random.paretovariate(0.5)) % 300 + 1,),
-            )
-            for _ in range(random.choice((1, 2, 4, 8)))
-        ]
     return events
+
+
+def _machine_faults(random: Random, end: int) -> list[Event]:
+    """Requests, statements and commits that fail, and processes that die."""
+    if random.random() >= 0.5:
+        return []
+    return [
+        Event(
+            minute=random.randrange(end),
+            kind="io",
+            name=random.choice(IO_KINDS),
+            picks=(int(random.paretovariate(0.5)) % 300 + 1,),
+        )
+        for _ in range(random.choice((1, 2, 4, 8)))
+    ]

@@ -13,22 +13,29 @@ from pathlib import Path
 from random import Random
 
 from adsync_dagster.platforms.facebook import FacebookAdapter
+from adsync_dagster.platforms.google_ads import GoogleAdsAdapter
 from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
+from adsync_dagster.platforms.registry import grant_for
+from adsync_dagster.platforms.tiktok import TikTokAdapter
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulate.exchange import InProcessExchange, SimulatedClock
 from adsync_dagster.simulate.faulty_database import FaultyDatabase
 from adsync_dagster.simulate.io import IoTap
+from adsync_dagster.simulate.scenario import Config
 from adsync_dagster.simulator.entities import SimAccount
 from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.transport import PlatformClient, RateBudget, TransportLimits
+from adsync_dagster.transport.access import AccessTokens, GrantedCredential
 from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.tokens import TokenVault
 
 #: One thread: a request ahead would let chance decide the order of things. The bound on a body
 #: is as far below a bomb as in production, and costs less to reach.
 LIMITS = TransportLimits(read_ahead=False, attempts_max=3, response_bytes_max=4 * 1024 * 1024)
+#: A report task that stands still is given up after so many looks.
+TASK_POLLS_MAX = 20
 #: 32 zero bytes: a key of simulated credentials only.
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -54,25 +61,38 @@ class SimulatedEnvironment(Environment):
     tap: IoTap
     answered: Callable[[datetime], None]
     random: Random
-    #: Rows per page of lists and of reports, and the longest range without a report run.
-    page_limits: tuple[int, int, int] | None = None
+    config: Config
 
     def adapter(self, platform: Platform) -> PlatformAdapter:
-        """As in production, with the scenario's page sizes."""
+        """As in production, with the scenario's sizes of pages and questions."""
         adapter = super().adapter(platform)
-        if self.page_limits is None or not isinstance(adapter, FacebookAdapter):
-            return adapter
-        lists, reports, days = self.page_limits
-        return replace(
-            adapter,
-            limits=replace(
-                adapter.limits,
-                entity_page_rows=lists,
-                insights_page_rows=reports,
-                page_rows_floor=min(lists, reports, adapter.limits.page_rows_floor),
-                sync_days_max=days,
-            ),
+        if isinstance(adapter, FacebookAdapter):
+            return _facebook(adapter, self.config)
+        if isinstance(adapter, TikTokAdapter):
+            return _tiktok(adapter, self.config)
+        return (
+            _google_ads(adapter, self.config) if isinstance(adapter, GoogleAdsAdapter) else adapter
         )
+
+    def _access(self, platform: Platform, credential: Credential) -> Credential | GrantedCredential:
+        """As in production; the exchange for an access token goes to the simulator, too."""
+        grant = grant_for(platform, self.settings)
+        key = None if grant is None else grant.words.key(credential)
+        if grant is None or key is None:
+            return credential
+        if key not in self._tokens:
+            exchange = InProcessExchange(
+                self.simulator,
+                grant.words,
+                credential,
+                LIMITS,
+                tap=self.tap,
+                answered=self.answered,
+            )
+            self._tokens[key] = AccessTokens(
+                grant.words, grant.url, credential, self.clock, exchange=exchange
+            )
+        return GrantedCredential(grant.words, credential, self._tokens[key])
 
     def client_with(
         self,
@@ -85,7 +105,12 @@ class SimulatedEnvironment(Environment):
         """As in production, but for the exchange."""
         adapter, bounds = self.adapter(platform), limits or LIMITS
         exchange = InProcessExchange(
-            self.simulator, adapter, credential, bounds, tap=self.tap, answered=self.answered
+            self.simulator,
+            adapter,
+            self._access(platform, credential),
+            bounds,
+            tap=self.tap,
+            answered=self.answered,
         )
         with self._guard:
             budget = self._budgets.setdefault(budget_key, RateBudget())
@@ -101,6 +126,43 @@ class SimulatedEnvironment(Environment):
         )
 
 
+def _facebook(adapter: FacebookAdapter, config: Config) -> FacebookAdapter:
+    lists, reports = config.entity_page_rows, config.insights_page_rows
+    limits = replace(
+        adapter.limits,
+        entity_page_rows=lists,
+        insights_page_rows=reports,
+        page_rows_floor=min(lists, reports, adapter.limits.page_rows_floor),
+        sync_days_max=config.sync_days_max,
+    )
+    return replace(adapter, limits=limits)
+
+
+def _tiktok(adapter: TikTokAdapter, config: Config) -> TikTokAdapter:
+    rows, ids = config.entity_page_rows, config.tiktok.ids_max
+    limits = replace(
+        adapter.limits,
+        page_rows=rows,
+        page_rows_floor=min(rows, adapter.limits.page_rows_floor),
+        ids_max=ids,
+        report_campaign_ids_max=min(ids, adapter.limits.report_campaign_ids_max),
+        report_days_max=min(config.sync_days_max, adapter.limits.report_days_max),
+        task_polls_max=TASK_POLLS_MAX,
+    )
+    return replace(adapter, limits=limits)
+
+
+def _google_ads(adapter: GoogleAdsAdapter, config: Config) -> GoogleAdsAdapter:
+    knobs = config.google_ads
+    limits = replace(
+        adapter.limits,
+        days_max=knobs.days_max,
+        ids_max=knobs.ids_max,
+        changes_max=knobs.changes_max,
+    )
+    return replace(adapter, limits=limits)
+
+
 class Engine:
     """One life of the engine's process."""
 
@@ -113,7 +175,7 @@ class Engine:
         seed: int,
         answered: Callable[[datetime], None],
         settings: Settings | None = None,
-        limits: tuple[int, int, int] | None = None,
+        config: Config | None = None,
     ) -> None:
         self.tap = IoTap()
         self.database = FaultyDatabase(url, clock, self.tap, seed)
@@ -125,13 +187,14 @@ class Engine:
             vault=TokenVault.from_settings(settings),
         )
         self.environment.simulator = simulator
-        self.environment.page_limits = limits
+        self.environment.config = config or Config()
         self.environment.tap = self.tap
         self.environment.answered = answered
         self.environment.random = Random(f"engine {seed}")
 
-    def add_account(self, account: SimAccount, token: str) -> str:
+    def add_account(self, account: SimAccount, credential: Credential) -> str:
         """Register an account and its credential; its key."""
+        platform = Platform(account.platform)
         info = AccountInfo(
             platform_account_id=account.id,
             name=account.name,
@@ -140,13 +203,8 @@ class Engine:
             status=str(account.status),
         )
         with self.database.connection() as connection:
-            added = accounts.add_account(connection, Platform.FACEBOOK, info)
-            self.environment.vault.store(
-                connection,
-                Platform.FACEBOOK,
-                account.id,
-                Credential({"access_token": token}),
-            )
+            added = accounts.add_account(connection, platform, info)
+            self.environment.vault.store(connection, platform, account.id, credential)
         return added.key
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ window; now everything must come to rest, exact and complete.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,10 +16,12 @@ from datetime import UTC, datetime, timedelta
 from adsync_dagster.errors import AdsyncError, Defect
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulate.actions import Stage
+from adsync_dagster.simulate.building import SECRETS, TOKENS, build, credential_of
 from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.engine import Answers, Engine
 from adsync_dagster.simulate.exchange import SimulatedClock
 from adsync_dagster.simulate.faulty_database import wait_until_unlocked
+from adsync_dagster.simulate.hazards import platform_of
 from adsync_dagster.simulate.io import Crash, IoFault, IoFaultKind, IoKind
 from adsync_dagster.simulate.scenario import Event, Scenario
 from adsync_dagster.simulator.instants import SECOND, micros
@@ -36,11 +38,11 @@ from adsync_dagster.sync.safety_net import run_safety_net
 from adsync_dagster.sync.settling import settle_account
 
 BEGINNING = datetime(2026, 3, 1, tzinfo=UTC)
-TOKEN = "sim_campaign_token_canary_51c0"  # noqa: S105 - a made-up one
-WINDOW_DAYS = 28
 #: Days after the end of activity at which the liveness phase syncs; the first three are
 #: fractions of a day. Purchases are dated up to 26 days after the last click.
 REST_DAYS = (0.05, 0.3, 1.5, 9.0, 25.0, 40.0, 62.0)
+#: Where an account's days move longer than Meta's, syncs go on until this much after that.
+REST_BEYOND_WINDOW_DAYS = 12.0
 #: Another sync when the last one could not finish everything, at most so often.
 LAST_SYNCS_MAX = 4
 
@@ -110,7 +112,7 @@ class Runner:
         self.clock = SimulatedClock(BEGINNING + timedelta(minutes=config.start_minute))
         self.world = World(seed=scenario.seed, clock=self.clock)
         self.simulator = Simulator(self.world)
-        self.stage = Stage(self.simulator, TOKEN)
+        self.stage = Stage(self.simulator, TOKENS)
         self.answers = Answers()
         self.outcome = Outcome(scenario.seed, Judgement())
         self.capture = _Capture()
@@ -122,10 +124,14 @@ class Runner:
         self._build()
         self.engine = self._new_life()
         self.keys = [
-            self.engine.add_account(account, TOKEN) for account in self.world.accounts.values()
+            self.engine.add_account(account, credential_of(account.platform, managed=plan.managed))
+            for account, plan in zip(self.world.accounts.values(), config.accounts, strict=True)
         ]
         self.oracle = Oracle(
-            self.world, arena.connection, window_days=WINDOW_DAYS, secrets=(TOKEN,)
+            self.world,
+            arena.connection,
+            secrets=SECRETS,
+            conversion_credit_micros=config.google_ads.conversion_credit_micros,
         )
 
     # ── the two phases ────────────────────────────────────────────────────────────────────
@@ -154,6 +160,8 @@ class Runner:
     def _happen(self, event: Event) -> bool:
         if event.kind == "run":
             return self.tick(event.name)
+        if event.kind == "late":
+            return True
         if event.kind == "act":
             self._note(f"act:{event.name}", self.stage.play(event))
         elif event.kind == "fault":
@@ -166,14 +174,19 @@ class Runner:
     def _liveness(self) -> None:
         self.simulator.faults.disarm()
         self.engine.tap.arm(None)
-        self.stage.token.revoked = False
+        for token in self.stage.tokens.values():
+            token.revoked = False
         for account in self.world.accounts.values():
             self.world.set_account_status(account.id, 1)
         if not self.scenario.config.keep_running:
             self._end_activity()
         begin = self.clock.now()
-        for days in REST_DAYS:
-            self.clock.instant = max(self.clock.now(), begin + timedelta(days=days))
+        late = [event for event in self.scenario.events if event.kind == "late"]
+        for days in self._rest_days():
+            moment = begin + timedelta(days=days)
+            while late and begin + timedelta(minutes=late[0].minute) <= moment:
+                self._happen_late(begin, late.pop(0))
+            self.clock.instant = max(self.clock.now(), moment)
             name = "safety_net" if days == 9.0 else "sync"
             if not self.tick(name):
                 return
@@ -185,6 +198,19 @@ class Runner:
             if not self.tick("sync"):
                 return
         self.outcome.judgement = judgement
+
+    def _rest_days(self) -> tuple[float, ...]:
+        """When the liveness phase syncs: until after the last day of every account is final."""
+        longest = max(account.window_days for account in self.world.accounts.values())
+        end = longest + REST_BEYOND_WINDOW_DAYS
+        if end <= REST_DAYS[-1]:
+            return REST_DAYS
+        return (*REST_DAYS, *((end + REST_DAYS[-1]) / 2,) * (longest > 60), end)
+
+    def _happen_late(self, begin: datetime, event: Event) -> None:
+        """Something happens while everything else has come to rest."""
+        self.clock.instant = max(self.clock.now(), begin + timedelta(minutes=event.minute))
+        self._note(f"late:{event.name}", self.stage.play(event))
 
     def _end_activity(self) -> None:
         for account in self.world.accounts.values():
@@ -205,17 +231,20 @@ class Runner:
         self.engine.tap.passed.clear()
         synced = self._run(name)
         statements = len(self.engine.tap.passed)
-        struck = [hit.name for hit in self.simulator.faults.hits[hits:]]
+        struck: dict[str, set[str]] = {}
+        for hit in self.simulator.faults.hits[hits:]:
+            struck.setdefault(platform_of(hit.path), set()).add(hit.name)
         tap = self.engine.tap
         self.passages, self.struck = list(tap.passed), tap.struck is not None
         if tap.struck is not None:
-            struck.append(f"io:{tap.struck[0]}:{tap.struck[1]}")
-            self._note(struck[-1])
+            name_of_it = f"io:{tap.struck[0]}:{tap.struck[1]}"
+            struck[""] = {name_of_it}
+            self._note(name_of_it)
         if tap.dead:
             self._restart()
         else:
             tap.arm(tap.fault if tap.struck is None else None)
-        tick = self._tick_record(name, started, synced, frozenset(struck), statements)
+        tick = self._tick_record(name, started, synced, struck, statements)
         self.outcome.requests += tick.requests
         violations = self.oracle.after_tick(tick)
         self.outcome.judgement.violations += violations
@@ -252,7 +281,7 @@ class Runner:
         name: str,
         started: int,
         synced: frozenset[str],
-        struck: frozenset[str],
+        struck: Mapping[str, set[str]],
         statements: int,
     ) -> Tick:
         answered = [micros(instant) for instant in self.answers.instants]
@@ -270,7 +299,7 @@ class Runner:
             entities_seen=[(a, a - s * SECOND) for a in answered for s in sorted(late)],
             requests=self.answers.requests,
             statements=statements,
-            faults=struck,
+            faults={platform: frozenset(names) for platform, names in struck.items()},
             planted=frozenset({"TELEPORTED"}),
             synced=synced,
             log_text="\n".join(self.capture.lines),
@@ -279,23 +308,7 @@ class Runner:
     # ── building ──────────────────────────────────────────────────────────────────────────
 
     def _build(self) -> None:
-        config, knobs = self.scenario.config, self.simulator.facebook.settings
-        for number, plan in enumerate(config.accounts):
-            self.world.add_facebook_account(
-                f"act_{501 + number}",
-                "Shop",
-                plan.currency,
-                plan.timezone,
-                campaigns=plan.campaigns,
-                adsets=plan.adsets,
-                ads=plan.ads,
-                history_days=plan.history_days,
-                stopped=plan.stopped,
-            )
-        knobs.reporting_delay_seconds = config.reporting_delay_seconds
-        knobs.offset_cursors = config.offset_cursors
-        knobs.activities_retention_days = config.history_kept_days
-        knobs.update({"deleted_rows": config.deleted_rows})
+        build(self.simulator, self.scenario.config)
 
     def _new_life(self) -> Engine:
         self.lives += 1
@@ -310,9 +323,12 @@ class Runner:
                 Settings(),
                 history_days=max(plan.history_days for plan in config.accounts) + 2,
                 recent_days=config.recent_days,
-                options={"ADSYNC_FACEBOOK_MARGIN_DAYS": str(config.margin_days)},
+                options={
+                    f"ADSYNC_{platform.upper()}_MARGIN_DAYS": str(config.margin_days)
+                    for platform in config.platforms
+                },
             ),
-            limits=(config.entity_page_rows, config.insights_page_rows, config.sync_days_max),
+            config=config,
         )
 
     def _answered(self, instant: datetime) -> None:
@@ -325,6 +341,7 @@ class Runner:
     def _count_hits(self) -> None:
         for hit in self.simulator.faults.hits:
             self._note(f"fault:{hit.name}")
+            self._note(f"struck:{platform_of(hit.path)}:{hit.name}")
         for change in self.oracle.watcher.snapshot.changes.values():
             self._note(f"change:{change.source}:{change.completed}")
 

@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import orjson
 
-Kind = Literal["act", "fault", "io", "run"]
+Kind = Literal["act", "fault", "io", "run", "late"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPlan:
     """One account of the world."""
 
+    platform: str = "facebook"
     timezone: str = "America/New_York"
     currency: str = "USD"
     campaigns: int = 2
@@ -28,6 +29,43 @@ class AccountPlan:
     history_days: int = 5
     #: Whether history stopped some of its objects already.
     stopped: bool = True
+    #: Google Ads: campaigns whose ads have no rows, and the windows of the conversion actions.
+    performance_max: int = 0
+    conversion_windows: tuple[int, ...] = (30,)
+    #: Google Ads: a manager account keeps the conversion actions, so nobody knows the windows.
+    windows_known: bool = True
+    #: Google Ads: access goes through a manager account.
+    managed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TikTokConfig:
+    """What the Business API is like during a run."""
+
+    #: Reports of this many ads or more are cut; reports of more entity-days time out.
+    ads_considered_max: int = 20_000
+    report_cells_max: int | None = None
+    task_shows_deleted: bool = False
+    display_timezone: bool = True
+    empty_total_page: int = 0
+    #: Ids in one filter.
+    ids_max: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleAdsConfig:
+    """What the Google Ads API is like during a run."""
+
+    stream_chunk_rows: int = 10_000
+    empty_stream: Literal["chunk", "array"] = "chunk"
+    access_token_seconds: int = 3_599
+    change_lag_seconds: int = 0
+    #: What one conversion counts for, in millionths.
+    conversion_credit_micros: int = 1_000_000
+    #: Ids in one question, days in one question, changes in one answer.
+    ids_max: int = 200
+    days_max: int = 31
+    changes_max: int = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +92,21 @@ class Config:
     history_kept_days: int = 180
     #: Whether something still delivers when activity ends.
     keep_running: bool = False
+    tiktok: TikTokConfig = TikTokConfig()
+    google_ads: GoogleAdsConfig = GoogleAdsConfig()
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms of its accounts, each once."""
+        return tuple(dict.fromkeys(plan.platform for plan in self.accounts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happens, `minute` minutes after the run began."""
+    """One thing that happens, `minute` minutes after the run began.
+
+    What is `late` happens when faults and activity are over: its minutes count from there.
+    """
 
     minute: int
     kind: Kind
@@ -85,8 +133,17 @@ class Scenario:
         """From a file of the corpus."""
         data = orjson.loads(text)
         config = data["config"]
-        plans = tuple(AccountPlan(**plan) for plan in config.pop("accounts"))
+        plans = tuple(_plan(plan) for plan in config.pop("accounts"))
+        tiktok = TikTokConfig(**config.pop("tiktok", {}))
+        google_ads = GoogleAdsConfig(**config.pop("google_ads", {}))
         events = tuple(
             Event(**{**event, "picks": tuple(event["picks"])}) for event in data["events"]
         )
-        return cls(seed=data["seed"], config=Config(accounts=plans, **config), events=events)
+        whole = Config(accounts=plans, tiktok=tiktok, google_ads=google_ads, **config)
+        return cls(seed=data["seed"], config=whole, events=events)
+
+
+def _plan(data: dict[str, Any]) -> AccountPlan:
+    """An account's plan; what an older file leaves out is as it was then."""
+    windows = tuple(data.pop("conversion_windows", (30,)))
+    return AccountPlan(**data, conversion_windows=windows)

@@ -34,7 +34,6 @@ from adsync_dagster.simulator.metrics import (
     conversion_vector,
     fraction_of,
 )
-from adsync_dagster.simulator.plans import SETTLED_AFTER_DAYS
 
 #: Effective statuses under which an ad spends.
 DELIVERING = frozenset({"ACTIVE", "WITH_ISSUES"})
@@ -120,7 +119,12 @@ class Actions:
         self.set_status(level, entity_id, "DELETED", at=at)
 
     def resurrect(self, level: str, entity_id: str) -> None:
-        """Bring an archived or deleted entity back: a platform bug, as it has been seen."""
+        """Bring an archived or deleted entity back: a platform bug, as it has been seen.
+
+        UsageError on Google Ads, where a removal is for ever.
+        """
+        if self._platform_of(level, entity_id) == "google_ads":
+            raise UsageError("what Google removed never comes back")
         self.set_status(level, entity_id, "ACTIVE", force=True)
 
     def set_status(
@@ -187,8 +191,11 @@ class Actions:
     def reparent(self, level: str, entity_id: str, parent_id: str) -> None:
         """Move an ad to another ad set, or an ad set to another campaign.
 
-        Days that already began keep counting for the old parents.
+        Days that already began keep counting for the old parents. UsageError on TikTok and
+        Google Ads, where a child belongs to its parent for ever.
         """
+        if self._platform_of(level, entity_id) != "facebook":
+            raise UsageError("only Meta moves entities to other parents")
         with self.acting():
             entity, stamp = self.entity(level, entity_id), self._stamp(None)
             old = self.ancestors(entity)[-1]
@@ -258,10 +265,11 @@ class Actions:
     ) -> None:
         with self.acting():
             entity, stamp, ordinal = self.entity("ad", ad_id), self.now(), ordinal_of(day)
-            zone = self.account(entity.account_id).zone
+            account = self.account(entity.account_id)
+            zone = account.zone
             if stamp < zone.start(ordinal):
                 raise UsageError("a day that has not begun cannot have numbers")
-            if not restate and stamp >= zone.end(ordinal) + SETTLED_AFTER_DAYS * DAY:
+            if not restate and stamp >= zone.end(ordinal) + account.window_days * DAY:
                 raise UsageError("the day has settled; pass restate=True to break that promise")
             self.ledger.revise(ad_id, ordinal, stamp, vector, cause)
 
@@ -271,6 +279,9 @@ class Actions:
         if value != int(value) or int(value) % unit:
             raise UsageError(f"{amount} is not a whole number of the currency's smallest unit")
         return int(value)
+
+    def _platform_of(self, level: str, entity_id: str) -> str:
+        return self.account(self.entity(level, entity_id).account_id).platform
 
     def _stamp(self, at: datetime | None) -> int:
         return self.now() if at is None else micros(at)

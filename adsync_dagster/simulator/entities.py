@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adsync_dagster.simulator.instants import Zone
+from adsync_dagster.simulator.plans import SETTLED_AFTER_DAYS
 
 LEVELS = ("campaign", "adset", "ad")
 OWN_STATUSES = ("ACTIVE", "PAUSED", "ARCHIVED", "DELETED")
@@ -83,6 +84,8 @@ class SimAccount:
     created_at: int
     #: The platform's own code: Meta 1 active, 2 disabled, 3 unsettled, ...
     status: int = 1
+    #: For this long after a day's end its numbers may change; the platform's promise.
+    window_days: int = SETTLED_AFTER_DAYS
     entities: dict[str, dict[str, SimEntity]] = field(
         default_factory=lambda: {level: {} for level in LEVELS}
     )

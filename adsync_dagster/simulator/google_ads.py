@@ -21,10 +21,13 @@ from adsync_dagster.simulator.google_ads_rows import check_fields, evaluate, ren
 from adsync_dagster.simulator.google_ads_settings import AccountSetup, GoogleAdsSettings, Manager
 from adsync_dagster.simulator.http import Answer, Call
 from adsync_dagster.simulator.instants import DAY, SECOND
+from adsync_dagster.simulator.plans import SETTLED_AFTER_DAYS
 from adsync_dagster.simulator.world import World
 
 _VERSION = re.compile(r"/v(\d{1,3})(/.*)")
 _SEARCH = re.compile(r"/customers/(\d+)/googleAds:(search|searchStream)")
+#: Google offers no longer conversion window.
+WINDOW_DAYS_MAX = 90
 _CLOSED = frozenset({"CANCELED", "CLOSED"})
 
 
@@ -54,6 +57,21 @@ class GoogleAdsWire:
     def setup(self, account_id: str) -> AccountSetup:
         """What the account has set up; change its fields at will."""
         return self.setups.setdefault(account_id, AccountSetup())
+
+    def track_conversions(self, account_id: str, *windows: int, known: bool = True) -> None:
+        """Give an account conversion actions of these windows in days; its days move as long.
+
+        Where they are not `known`, a manager account keeps the actions, and all that is certain
+        is that days move for no longer than Google's longest window, which it may choose.
+        UsageError when all of them end before the conversions of this world have arrived.
+        """
+        if max(windows) < SETTLED_AFTER_DAYS:
+            raise UsageError(f"a window of {SETTLED_AFTER_DAYS} days or more is needed")
+        setup = self.setup(account_id)
+        setup.conversion_windows = windows if known else ()
+        setup.tracking = f"CONVERSION_TRACKING_MANAGED_BY_{'SELF' if known else 'THIS_MANAGER'}"
+        longest = max(windows) if known else WINDOW_DAYS_MAX
+        self.world.account(account_id).window_days = longest
 
     def add_manager(self, manager_id: str, clients: tuple[str, ...], name: str = "Agency") -> None:
         """Put a manager account above accounts or other managers."""
@@ -107,6 +125,8 @@ class GoogleAdsWire:
         base = self._base(search[1], token, call, where)
         query = parse_query(_text(call))
         check_fields(query)
+        if query.selects("metrics"):
+            base = base._replace(at=base.at - self.settings.report_lag_seconds * SECOND)
         if search[2] == "searchStream":
             chunks = self._stream(query, self._lines(query, base))
             body = lambda error: error.body(f"v{major}", self._next_id())  # noqa: E731
@@ -159,13 +179,12 @@ class GoogleAdsWire:
         self._count(customer)
         rules = self.faults.fire("time", call.method, where)
         stale = max((float(rule.options.get("seconds", 3600)) for rule in rules), default=0.0)
-        lag = self.settings.report_lag_seconds + stale
         return Line(
             customer=customer,
             account=account,
             setup=self.setup(customer),
             settings=self.settings,
-            at=self.world.now() - int(lag * SECOND),
+            at=self.world.now() - int(stale * SECOND),
             manager=self.managers.get(customer),
         )
 

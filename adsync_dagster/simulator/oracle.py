@@ -2,7 +2,8 @@
 
 It knows the promise, not the engine: it reads tables with its own SQL and truth from the
 world, and shares no code with what reads platforms or writes warehouses. A pipeline that
-heals itself hides wrong states in between, so most rules are checked online.
+heals itself hides wrong states in between, so most rules are checked online. Every account is
+judged by what its own platform tells (oracle_platforms.py), for as long as its own window.
 
 O1 written numbers are a truth the platform told within the tick
 O2 done means: every open day of the entity and all under it is stored, from a read after the change
@@ -10,7 +11,7 @@ O3 a logged step and a stored status were true; steps chain without a gap, none 
 O4 nothing is deleted, orphaned or invented
 O5 a change's state moves only from owed to done; attempts only grow; identity never changes
 O6 sealed means: read after the platform's window, and equal to the final truth
-O7 account days: totals were told by the platform, sums are the sums, rests have a reason
+O7 account days: totals were told by the platform, sums are the sums, rests have a true reason
 O8 no token in any log line or stored text
 O9 in the end every known entity-day is exact, in both directions
 O10 in the end a rest is exactly what never-seen entities had
@@ -52,9 +53,14 @@ class Oracle:
     """Judges one run over one world and one warehouse."""
 
     def __init__(
-        self, world: World, reader: Reader, *, window_days: int = 28, secrets: tuple[str, ...] = ()
+        self,
+        world: World,
+        reader: Reader,
+        *,
+        secrets: tuple[str, ...] = (),
+        conversion_credit_micros: int = 1_000_000,
     ) -> None:
-        self.truth = Truth(world, window_days)
+        self.truth = Truth(world, conversion_credit_micros)
         self.watcher = Watcher(reader)
         self.secrets = secrets
         self.last_tick: Tick | None = None

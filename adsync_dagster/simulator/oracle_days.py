@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from adsync_dagster.simulator.oracle_online import Scene, words_of
 from adsync_dagster.simulator.oracle_records import (
-    SILENT_FAULTS,
     DayKey,
     DayRow,
     Numbers,
@@ -44,7 +43,7 @@ def _check_final(scene: Scene, account: str, day: int, level: str) -> list[Viola
             )
     row = scene.now.days[(account, day, level)]
     if not wrong and row.total is not None and row.stored is not None:
-        rest = tuple(int(a) - int(b) for a, b in zip(row.total, row.stored, strict=True))
+        rest = rest_of(row)
         if rest != add_totals(unknown):
             wrong.append(scene.wrong("O10", f"sealed day {day} {level}: rest {rest}"))
     return wrong
@@ -58,7 +57,7 @@ def check_days(scene: Scene) -> list[Violation]:
         if row.total is not None and not _total_was_told(scene, key[0], key[1], row.total):
             before = scene.now.days_before[key]
             is_new = before is None or before.total != row.total
-            if is_new and (row.state == "sealed" or SILENT_FAULTS.isdisjoint(scene.tick.faults)):
+            if is_new and (row.state == "sealed" or not scene.is_silent(key[0])):
                 wrong.append(scene.wrong("O7", f"{key}: nobody told the total {row.total}"))
         if row.state == "open" or row.total is None or row.stored is None:
             continue
@@ -67,7 +66,33 @@ def check_days(scene: Scene) -> list[Violation]:
             wrong.append(scene.wrong("O7", f"{key}: the stored sum is not the sum"))
         if row.total != row.stored and row.residual_class in {None, "moving", "unexplained"}:
             wrong.append(scene.wrong("O7", f"{key}: a rest without a reason: {row}"))
+        wrong += _check_reason(scene, key, row)
     return wrong
+
+
+def _check_reason(scene: Scene, key: DayKey, row: DayRow) -> list[Violation]:
+    """Only what a platform tells of campaigns alone may be excused as having no ad rows."""
+    account, day, level = key
+    before = scene.now.days_before[key]
+    if row.residual_class != "no_ad_rows" or _same_rest(before, row):
+        return []
+    if level == "campaign" or not any(
+        scene.truth.campaigns_only(account, day, at) == rest_of(row)
+        for _, at in reversed(scene.tick.numbers_seen)
+    ):
+        return [scene.wrong("O7", f"{key}: nothing but campaigns has {rest_of(row)}: {row}")]
+    return []
+
+
+def _same_rest(before: DayRow | None, row: DayRow) -> bool:
+    names = ("total", "stored", "residual_class")
+    return before is not None and all(getattr(before, one) == getattr(row, one) for one in names)
+
+
+def rest_of(row: DayRow) -> Numbers:
+    """Total minus stored; nothing when the day was never compared."""
+    pairs = zip(row.total or (), row.stored or (), strict=True)
+    return tuple(whole - part for whole, part in pairs)
 
 
 def _total_was_told(scene: Scene, account: str, day: int, total: Numbers) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adsync_dagster.simulator.instants import micros
+from adsync_dagster.simulator.oracle_days import rest_of
 from adsync_dagster.simulator.oracle_online import Scene, check_completeness
 from adsync_dagster.simulator.oracle_records import (
     NO_NUMBERS,
@@ -100,7 +101,7 @@ def _judge_rest(scene: Scene, key: DayKey, unknown: list[Numbers], result: Judge
         result.violations.append(
             scene.wrong("O9", f"day {day} of {account} at {level} is {row.state}, never sealed")
         )
-    rest = tuple(int(a) - int(b) for a, b in zip(row.total, row.stored, strict=True))
+    rest = rest_of(row)
     expected = add_totals(unknown)
     if rest != expected:
         result.violations.append(

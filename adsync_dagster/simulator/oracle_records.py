@@ -1,7 +1,8 @@
 """What the judge knows of a run: ticks, rows as the warehouse holds them, and what is wrong.
 
 Days are ordinals of account-local days, instants are stamps (microseconds since 1970), money
-is in millionths of the currency's major unit: as in the ledger.
+is in millionths of the currency's major unit: as in the ledger. So are conversions, of which
+Google counts fractions.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ EntityKey = tuple[str, str, str]
 CellKey = tuple[str, str, str, int]
 #: (account, day, level)
 DayKey = tuple[str, int, str]
-#: impressions, clicks, link clicks, spend, reach, conversions, conversion value
+#: impressions, clicks, link clicks, spend, reach, conversions, conversion value; the last two
+#: and spend in millionths
 Numbers = tuple[int | Decimal, ...]
 #: (own status, effective status)
 Status = tuple[str | None, str | None]
@@ -33,7 +35,11 @@ NO_NUMBERS: Numbers = (0,) * 7
 #: Faults by which the platform leaves rows out of a HTTP 200 without a trace. What was never
 #: stored before may then be missing until the next read; it never seals a day (see check_sealed)
 #: and it is never missing in the end.
-SILENT_FAULTS = frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"})
+SILENT_FAULTS: Mapping[str, frozenset[str]] = {
+    "facebook": frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"}),
+    "tiktok": frozenset({"empty_first_page"}),
+    "google_ads": frozenset({"stream_nothing", "stream_rows_lost"}),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +68,22 @@ class Tick:
     entities_seen: Sequence[tuple[int, int]]
     requests: int = 0
     statements: int = 0
-    #: Names of the faults that struck.
-    faults: frozenset[str] = frozenset()
+    #: Names of the faults that struck each platform's answers, and under "" the process itself.
+    faults: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Values that faults put in the place of statuses.
     planted: frozenset[str] = frozenset()
     #: Accounts that a whole sync reported success for.
     synced: frozenset[str] = frozenset()
     #: Everything logged meanwhile.
     log_text: str = ""
+
+    def was_silent(self, platform: str) -> bool:
+        """Whether the platform left rows out of an answer without a trace."""
+        return not SILENT_FAULTS[platform].isdisjoint(self.faults.get(platform, ()))
+
+    def was_struck(self, platform: str) -> bool:
+        """Whether any fault struck the platform's answers or the process."""
+        return bool(self.faults.get(platform) or self.faults.get(""))
 
 
 class AccountRow(NamedTuple):

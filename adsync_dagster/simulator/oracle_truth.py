@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from adsync_dagster.simulator.entities import SimEntity
+from adsync_dagster.simulator.google_ads_fields import channel_of
 from adsync_dagster.simulator.instants import DAY, Zone
 from adsync_dagster.simulator.ledger import AccountBook
-from adsync_dagster.simulator.metrics import Totals
-from adsync_dagster.simulator.oracle_records import NO_NUMBERS, EntityKey, Numbers, Status
+from adsync_dagster.simulator.oracle_platforms import (
+    WHOLE,
+    is_listed,
+    is_without_rows,
+    shown_numbers,
+    shown_status,
+)
+from adsync_dagster.simulator.oracle_records import EntityKey, Numbers, Status
 from adsync_dagster.simulator.world import World
 
 LEVELS = ("campaign", "adset", "ad")
@@ -26,9 +34,14 @@ def delivers(status: Status) -> bool:
 class Truth:
     """Questions to the world and its ledger."""
 
-    def __init__(self, world: World, window_days: int) -> None:
+    def __init__(self, world: World, credit: int = WHOLE) -> None:
         self.world = world
-        self.window_days = window_days
+        #: What a conversion counts for on Google Ads, in millionths.
+        self.credit = credit
+
+    def platform(self, account: str) -> str:
+        """The account's platform."""
+        return self.world.accounts[account].platform
 
     def find(self, key: EntityKey) -> SimEntity | None:
         """The entity, if this world ever had it in that account and at that level."""
@@ -44,21 +57,47 @@ class Truth:
         """Own and effective status at an instant; None before the entity existed."""
         entity = self.find(key)
         version = None if entity is None else entity.at(at)
-        return None if version is None else (version.own, version.effective)
+        if version is None:
+            return None
+        return shown_status(self.platform(key[0]), (version.own, version.effective))
+
+    def is_listed(self, key: EntityKey, at: int) -> bool:
+        """Whether a whole list taken at that instant has to show the entity."""
+        entity, status = self.find(key), self.status(key, at)
+        if entity is None or status is None:
+            return False
+        return is_listed(self.world.accounts[key[0]], entity, status)
+
+    def is_without_rows(self, key: EntityKey) -> bool:
+        """Whether the platform shows neither the entity nor its numbers, ever."""
+        entity = self.find(key)
+        return entity is not None and is_without_rows(self.world.accounts[key[0]], entity)
 
     def statuses_until(self, key: EntityKey, at: int) -> set[Status]:
         """Every pair of statuses the entity ever had up to an instant."""
         entity = self.find(key)
         versions = [] if entity is None else entity.versions
-        return {(version.own, version.effective) for version in versions if version.at <= at}
+        platform = self.platform(key[0])
+        return {
+            shown_status(platform, (version.own, version.effective))
+            for version in versions
+            if version.at <= at
+        }
 
     def numbers(self, key: EntityKey, day: int, at: int) -> Numbers:
         """V(entity, day, at); all zero when a report would have no row."""
-        return as_numbers(self.book(key[0]).total(key[1], key[2], day, at))
+        totals = self.book(key[0]).total(key[1], key[2], day, at)
+        return shown_numbers(self.platform(key[0]), totals, self.credit)
 
     def account_total(self, account: str, day: int, at: int) -> Numbers:
         """The account's own total, unseen entities included."""
-        return total_of(as_numbers(self.book(account).total("account", account, day, at)))
+        return total_of(self.numbers((account, "account", account), day, at))
+
+    def campaigns_only(self, account: str, day: int, at: int) -> Numbers:
+        """What of the account's total only campaigns show: the share of Performance Max."""
+        campaigns = self.world.accounts[account].entities["campaign"].values()
+        keys = [(account, "campaign", one.id) for one in campaigns if _is_performance_max(one)]
+        return add_totals(total_of(self.numbers(key, day, at)) for key in keys)
 
     def book(self, account: str) -> AccountBook:
         """The account's book."""
@@ -70,7 +109,7 @@ class Truth:
 
     def settled_at(self, account: str, day: int) -> int:
         """The stamp from which on the platform promises not to change the day any more."""
-        return self.zone(account).end(day) + self.window_days * DAY
+        return self.zone(account).end(day) + self.world.accounts[account].window_days * DAY
 
     def below(self, key: EntityKey) -> set[EntityKey]:
         """The entity and everything under it now."""
@@ -83,12 +122,8 @@ class Truth:
         return found
 
 
-def as_numbers(totals: Totals) -> Numbers:
-    """A ledger total in the order of the warehouse's columns."""
-    if totals.is_nothing:
-        return NO_NUMBERS
-    impressions, clicks, links, spend, conversions, value = totals.vector[:6]
-    return (impressions, clicks, links, spend, totals.reach, conversions, value)
+def _is_performance_max(campaign: SimEntity) -> bool:
+    return channel_of(campaign) == "PERFORMANCE_MAX"
 
 
 def total_of(numbers: Numbers) -> Numbers:
@@ -98,8 +133,8 @@ def total_of(numbers: Numbers) -> Numbers:
 
 def add_totals(many: Iterable[Numbers]) -> Numbers:
     """The sum of five-column totals."""
-    sums = [0, 0, 0, 0, 0]
+    sums: list[int | Decimal] = [0, 0, 0, 0, 0]
     for numbers in many:
         for index, amount in enumerate(numbers):
-            sums[index] += int(amount)
+            sums[index] += amount
     return tuple(sums)

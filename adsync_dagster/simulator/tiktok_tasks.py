@@ -13,7 +13,7 @@ from typing import Any
 
 from adsync_dagster.simulator.faults import Rule
 from adsync_dagster.simulator.http import Answer
-from adsync_dagster.simulator.instants import DAY
+from adsync_dagster.simulator.instants import DAY, SECOND
 from adsync_dagster.simulator.tiktok_reports import ReportQuery, Reports
 from adsync_dagster.simulator.tiktok_request import ApiRequest, TikTokError, bad_parameter
 from adsync_dagster.simulator.tiktok_rows import render
@@ -73,7 +73,8 @@ class ReportTasks:
             name = f"{request.params['task_id']}.csv"
             address = f"https://files.invalid/{name}"
             return {"download_url": address, "file_name": name, "output_format": "CSV_DOWNLOAD"}
-        text = self._text(replace(task.query, at=request.at), task)
+        at = request.at - self._settings.reporting_delay_seconds * SECOND
+        text = self._text(replace(task.query, at=at), task)
         if task.fault is not None and task.fault.name == "task_cut":
             text = text[: len(text) * 2 // 3]
         return Answer(200, None, {"Content-Type": "text/csv; charset=utf-8"}, raw=text.encode())

@@ -51,10 +51,10 @@ SELECT a.platform_account_id, e.level, e.platform_id, e.status, e.effective_stat
  WHERE e.xmin::text::bigint >= %(since)s
 
 -- metrics --
--- Daily numbers written since; money in millionths. A row whose entity is gone has no platform id.
+-- Daily numbers written since; money and conversions in millionths, of which no fraction is lost. A row whose entity is gone has no platform id.
 SELECT a.platform_account_id, m.entity_type, coalesce(c.platform_campaign_id, s.platform_ad_set_id, d.platform_ad_id),
-       m.date, m.impressions, m.clicks, coalesce(m.link_clicks, 0), (m.spend * 1000000)::bigint, coalesce(m.reach, 0),
-       m.conversions, (m.conversion_value * 1000000)::bigint, m.read_started_at
+       m.date, m.impressions, m.clicks, coalesce(m.link_clicks, 0), m.spend * 1000000, coalesce(m.reach, 0),
+       m.conversions * 1000000, m.conversion_value * 1000000, m.read_started_at
   FROM ad_metrics m
   JOIN ad_accounts a ON a.id = m.ad_account_id
   LEFT JOIN ad_campaigns c ON m.entity_type = 'campaign' AND c.id = m.entity_id
@@ -75,12 +75,12 @@ SELECT a.platform_account_id, l.id, l.entity_type, l.platform_entity_id, l.old_s
  ORDER BY l.change_seq
 
 -- days --
--- Account days written since; money in millionths.
+-- Account days written since; money and conversions in millionths.
 SELECT a.platform_account_id, d.date, d.level, d.state, d.read_started_at, d.residual_class,
-       d.total_impressions, d.total_clicks, (d.total_spend * 1000000)::bigint, d.total_conversions,
-       (d.total_conversion_value * 1000000)::bigint,
-       d.stored_impressions, d.stored_clicks, (d.stored_spend * 1000000)::bigint, d.stored_conversions,
-       (d.stored_conversion_value * 1000000)::bigint
+       d.total_impressions, d.total_clicks, d.total_spend * 1000000, d.total_conversions * 1000000,
+       d.total_conversion_value * 1000000,
+       d.stored_impressions, d.stored_clicks, d.stored_spend * 1000000, d.stored_conversions * 1000000,
+       d.stored_conversion_value * 1000000
   FROM ad_account_days d
   JOIN ad_accounts a ON a.id = d.ad_account_id
  WHERE d.xmin::text::bigint >= %(since)s
