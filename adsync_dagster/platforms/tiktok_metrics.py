@@ -22,6 +22,9 @@ from adsync_dagster.platforms.tiktok_wire import Parsed, id_text
 from adsync_dagster.records import DailyMetrics, DateRange, DayTotals, Level
 
 NOT_APPLICABLE = "-"
+#: The column that shows where a report task's text ends.
+END_COLUMN = "currency"
+_CURRENCY_LETTERS = 3
 #: The dimension that names a row's entity.
 ID_DIMENSIONS: dict[Level | None, str] = {
     None: "advertiser_id",
@@ -144,7 +147,9 @@ def _amount(metrics: Mapping[str, Any], name: str) -> str:
 def rows_of_csv(body: bytes, question: Question, columns: Sequence[str]) -> Iterator[Any]:
     """The rows of a task's result in the shape of a page's; IncompleteRead when it is cut.
 
-    Column titles are the API's own names (`enable_report_title_translation` is false).
+    Column titles are the API's own names (`enable_report_title_translation` is false). A text
+    that is cut within its last value looks whole, so that value has to be one whose length is
+    known: the currency, which is asked for last.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -157,9 +162,13 @@ def rows_of_csv(body: bytes, question: Question, columns: Sequence[str]) -> Iter
         if missing or len(set(titles)) != len(titles):
             raise IncompleteRead(f"{question.purpose}: the report lacks the columns {missing}")
         identity = (ID_DIMENSIONS[question.level], DAY_DIMENSION)
+        if titles[-1] != END_COLUMN and not text.endswith("\n"):
+            raise IncompleteRead(f"{question.purpose}: the report does not end with a whole line")
         for cells in lines:
             if len(cells) != len(titles):
                 raise IncompleteRead(f"{question.purpose}: the report breaks off within a row")
+            if titles[-1] == END_COLUMN and len(cells[-1]) != _CURRENCY_LETTERS:
+                raise IncompleteRead(f"{question.purpose}: the report breaks off within a value")
             named = dict(zip(titles, cells, strict=True))
             yield {"dimensions": {name: named[name] for name in identity}, "metrics": named}
     except csv.Error:

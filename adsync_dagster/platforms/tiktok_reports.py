@@ -6,7 +6,8 @@ nothing but a header (AdsTruncated): it is then asked for in groups of campaigns
 halved, then in groups of one campaign's ad groups. What is still too much becomes a report
 task, which has no such limit, but may hide the deleted: the account's totals, which hold
 everything, then show what is missing, and it is read by id. A report that times out is asked
-for in halves of its days.
+for in halves of its days, then of its ids. Where even one id needs a task, and the task says
+nothing of an entity that is deleted, that is no answer: the id counts as missing.
 
 Whatever is begun again yields rows a second time. That is harmless: the stage keeps the last
 row of an (entity, day), and a read that raises is merged not at all.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from adsync_dagster.calendar import split_range
-from adsync_dagster.errors import IncompleteRead, TooMuchData
+from adsync_dagster.errors import Defect, IncompleteRead, TooMuchData
 from adsync_dagster.platforms.protocol import Pause, Request, Response, Rows, Step
 from adsync_dagster.platforms.reading import Part, Tally, ask, compact, halves
 from adsync_dagster.platforms.tiktok_entities import (
@@ -32,6 +33,7 @@ from adsync_dagster.platforms.tiktok_entities import (
 from adsync_dagster.platforms.tiktok_errors import AdsTruncated, ObjectMissing, TooManyIds
 from adsync_dagster.platforms.tiktok_metrics import (
     DAY_DIMENSION,
+    END_COLUMN,
     ID_DIMENSIONS,
     PARENTS,
     Question,
@@ -125,7 +127,7 @@ class Report:
             "report_type": "BASIC",
             "data_level": _DATA_LEVELS[self.level],
             "dimensions": self.dimensions,
-            "metrics": self.metrics,
+            "metrics": [*self.metrics, END_COLUMN],
             "start_date": days.since.isoformat(),
             "end_date": days.until.isoformat(),
             "output_format": "CSV_STRING",
@@ -168,7 +170,8 @@ def read_report(
     report: Report, days: DateRange, scopes: Sequence[Scope], limits: ReadLimits, tally: Tally
 ) -> Part:
     """Every row of the report, scope by scope, oldest days first."""
-    yield from _Reading(report, limits, tally).run(days, scopes)
+    is_by_id = any(scope.name for scope in scopes)
+    yield from _Reading(report, limits, tally, is_by_id).run(days, scopes)
 
 
 @dataclass(slots=True)
@@ -178,6 +181,8 @@ class _Reading:
     report: Report
     limits: ReadLimits
     tally: Tally
+    #: Whether entities were named: then each of them has to be heard of, or counts as missing.
+    is_by_id: bool
     campaigns: list[str] | None = None
 
     def run(self, days: DateRange, scopes: Sequence[Scope]) -> Part:
@@ -197,7 +202,9 @@ class _Reading:
 
     def _read(self, piece: _Piece) -> Part:
         if piece.by_task:
-            yield from self._read_by_task(piece)
+            told = yield from self._read_by_task(piece)
+            if self.is_by_id:
+                yield from self._miss_hidden(piece, told)
             return
         question = self.report.question(piece.days, piece.scope)
         query = self.report.query(piece.days, piece.scope)
@@ -210,9 +217,8 @@ class _Reading:
         name, ids = piece.scope
         level = self.report.level
         if len(ids) > 1:
-            middle = len(ids) // 2
-            scopes = [Scope(name, ids[:middle]), Scope(name, ids[middle:])]
-        elif not name and level is not None:
+            return _half_the_ids(piece)
+        if not name and level is not None:
             if self.campaigns is None:
                 self.campaigns = yield from self._ids(Level.CAMPAIGN, {})
             groups = chunks(self.campaigns, self.limits.report_campaign_ids_max)
@@ -241,18 +247,29 @@ class _Reading:
         yield from read_listing(listing(question, filtering), self.limits, self.tally, keep)
         return list(found)
 
-    def _read_by_task(self, piece: _Piece) -> Part:
-        """Create a task, wait for it, read its text; a task that gets lost is created anew."""
+    def _miss_hidden(self, piece: _Piece, told: set[str]) -> Part:
+        """Of the entities asked for, the task is silent about some because they are deleted."""
+        level, (name, ids) = self.report.level, piece.scope
+        silent = [one for one in ids if one not in told]
+        if level is None or not silent:
+            return
+        living = {"primary_status": "STATUS_NOT_DELETE", name: silent}
+        self.tally.missing_ids |= set(silent) - set((yield from self._ids(level, living)))
+
+    def _read_by_task(self, piece: _Piece) -> Generator[Step, Response | None, set[str]]:
+        """Create a task, wait for it, read its text; a task that gets lost is created anew.
+
+        Returns the ids it told of.
+        """
         for attempt in range(self.limits.task_attempts_max):
             try:
                 task_id = yield from self._create(piece)
                 yield from self._wait(task_id)
-                yield from self._download(task_id, piece)
+                return (yield from self._download(task_id, piece))
             except (TaskLost, ObjectMissing):
                 if attempt + 1 == self.limits.task_attempts_max:
                     raise
-            else:
-                return
+        raise Defect("a report task needs at least one attempt")
 
     def _create(self, piece: _Piece) -> Generator[Step, Response | None, str]:
         request = self.report.task(piece.days, piece.scope)
@@ -275,15 +292,18 @@ class _Reading:
                 raise TaskLost(f"{self.report.purpose}: the report task did not succeed")
         raise TaskLost(f"{self.report.purpose}: the report task does not end")
 
-    def _download(self, task_id: str, piece: _Piece) -> Part:
+    def _download(self, task_id: str, piece: _Piece) -> Generator[Step, Response | None, set[str]]:
+        told: set[str] = set()
         response = yield from ask(self._about(task_id, "report/task/download"), self.tally)
         report, question = self.report, self.report.question(piece.days, piece.scope)
-        columns = [*report.dimensions, *report.metrics]
+        columns = [*report.dimensions, *report.metrics, END_COLUMN]
         rows = list(rows_of_csv(response.body, question, columns))
         for start in range(0, len(rows), self.limits.task_rows):
             parsed = parse_rows(rows[start : start + self.limits.task_rows], question)
             self.tally.rows += len(parsed.records)
+            told.update(row["dimensions"].get(ID_DIMENSIONS[report.level], "") for row in rows)
             yield Rows(parsed.records)
+        return told
 
     def _about(self, task_id: str, name: str) -> Request:
         params = {"advertiser_id": self.report.account, "task_id": task_id}
@@ -291,7 +311,15 @@ class _Reading:
 
 
 def _shorter(piece: _Piece) -> list[_Piece]:
-    """Half the days each; one day that is too heavy is left to a report task."""
-    if piece.days.days == 1:
-        return [piece._replace(by_task=True)]
-    return [piece._replace(days=half) for half in halves(piece.days)]
+    """Half the days each, then half the ids; what is still too heavy is left to a report task."""
+    if piece.days.days > 1:
+        return [piece._replace(days=half) for half in halves(piece.days)]
+    if len(piece.scope.ids) > 1:
+        return _half_the_ids(piece)
+    return [piece._replace(by_task=True)]
+
+
+def _half_the_ids(piece: _Piece) -> list[_Piece]:
+    name, ids = piece.scope
+    middle = len(ids) // 2
+    return [piece._replace(scope=Scope(name, half)) for half in (ids[:middle], ids[middle:])]

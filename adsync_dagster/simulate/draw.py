@@ -155,8 +155,8 @@ def _with_platforms(random: Random, config: Config, platforms: tuple[str, ...]) 
         for number, plan in enumerate(plans)
     )
     tiktok = TikTokConfig(
-        ads_considered_max=random.choice((20_000, 20_000, 12)),
-        report_cells_max=random.choice((None, None, 12, 40)),
+        ads_considered_max=random.choice((20_000, 20_000, 6)),
+        report_cells_max=random.choice((None, None, 5, 40)),
         task_shows_deleted=random.random() < 0.5,
         display_timezone=random.random() < 0.7,
         empty_total_page=random.choice((0, 1)),

@@ -127,11 +127,15 @@ class Runner:
             self.engine.add_account(account, credential_of(account.platform, managed=plan.managed))
             for account, plan in zip(self.world.accounts.values(), config.accounts, strict=True)
         ]
-        self.oracle = Oracle(
+        self.oracle = self.new_oracle()
+
+    def new_oracle(self) -> Oracle:
+        """A judge that takes the warehouse as it is now for its beginning."""
+        return Oracle(
             self.world,
-            arena.connection,
+            self.arena.connection,
             secrets=SECRETS,
-            conversion_credit_micros=config.google_ads.conversion_credit_micros,
+            conversion_credit_micros=self.scenario.config.google_ads.conversion_credit_micros,
         )
 
     # ── the two phases ────────────────────────────────────────────────────────────────────

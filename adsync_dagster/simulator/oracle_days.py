@@ -71,16 +71,17 @@ def check_days(scene: Scene) -> list[Violation]:
 
 
 def _check_reason(scene: Scene, key: DayKey, row: DayRow) -> list[Violation]:
-    """Only what a platform tells of campaigns alone may be excused as having no ad rows."""
+    """What a platform tells of campaigns alone is called that, and nothing else is."""
     account, day, level = key
-    before = scene.now.days_before[key]
-    if row.residual_class != "no_ad_rows" or _same_rest(before, row):
+    rest, before = rest_of(row), scene.now.days_before[key]
+    if not any(rest) or _same_rest(before, row) or scene.is_silent(account):
         return []
-    if level == "campaign" or not any(
-        scene.truth.campaigns_only(account, day, at) == rest_of(row)
+    is_theirs = level != "campaign" and any(
+        scene.truth.campaigns_only(account, day, at) == rest
         for _, at in reversed(scene.tick.numbers_seen)
-    ):
-        return [scene.wrong("O7", f"{key}: nothing but campaigns has {rest_of(row)}: {row}")]
+    )
+    if is_theirs is not (row.residual_class == "no_ad_rows"):
+        return [scene.wrong("O7", f"{key}: not a true reason of the rest {rest}: {row}")]
     return []
 
 

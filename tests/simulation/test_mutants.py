@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from simulation.mutants import MUTANTS, Mutant
+from simulation.platform_mutants import PLATFORM_MUTANTS
 
 from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.draw import draw_scenario
@@ -12,7 +13,7 @@ from adsync_dagster.simulate.runner import Outcome, play
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *PLATFORM_MUTANTS], ids=lambda mutant: mutant.name)
 def test_every_planted_bug_is_caught(mutant: Mutant, arena: Arena) -> None:
     """With the bug in the engine a seed fails; a mutant that survives is a hole in the oracle."""
     with mutant.planted():

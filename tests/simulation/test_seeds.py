@@ -11,7 +11,8 @@ from simulation.mutants import MUTANTS
 
 from adsync_dagster.simulate.campaign import describe, run_campaign
 from adsync_dagster.simulate.cluster import Arena
-from adsync_dagster.simulate.draw import ACTIONS, IO_KINDS, WIRE_FAULTS, draw_scenario
+from adsync_dagster.simulate.draw import ACTIONS_OF, IO_KINDS, draw_scenario
+from adsync_dagster.simulate.hazards import FAULTS
 from adsync_dagster.simulate.minimise import minimise, signature
 from adsync_dagster.simulate.runner import play
 from adsync_dagster.simulate.scenario import AccountPlan, Config, Event, Scenario
@@ -36,20 +37,47 @@ def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
     assert campaign.verdicts["stable"] > 1_000
     assert not [what for what in ALWAYS if not campaign.sometimes[what]]
     struck = [what for what, often in campaign.sometimes.items() if often and ":" in what]
-    assert len([what for what in struck if what.startswith("fault:")]) >= 8
+    for platform in FAULTS:
+        faults = [what for what in struck if what.startswith(f"struck:{platform}:")]
+        assert len(faults) >= 5, f"{platform} suffered {faults} only"
     assert len([what for what in struck if what.startswith("io:")]) >= 3
 
 
 def test_the_seeds_hold_every_action_and_fault() -> None:
-    """Over all seeds of this suite each action and each fault is drawn several times."""
+    """Over all seeds of this suite each platform's actions and faults are drawn several times."""
     drawn: Counter[str] = Counter()
+    paths = {
+        platform: {path for wires in classes.values() for _, path, _ in wires}
+        for platform, classes in FAULTS.items()
+    }
     for seed in range(1, SEEDS + 1):
-        drawn.update(f"{event.kind}:{event.name}" for event in draw_scenario(seed).events)
-    wanted = [f"act:{name}" for name in ACTIONS]
-    wanted += [f"fault:{name}" for wires in WIRE_FAULTS.values() for name, _, _ in wires]
+        scenario = draw_scenario(seed)
+        for event in scenario.events:
+            drawn[f"{event.kind}:{event.name}"] += 1
+            drawn.update(
+                f"{platform}:{event.kind}:{event.name}"
+                for platform in scenario.config.platforms
+                if event.kind != "fault" or event.options["path"] in paths[platform]
+            )
+    wanted = [f"{one}:act:{name}" for one, names in ACTIONS_OF.items() for name in names]
+    for platform, classes in FAULTS.items():
+        names = {name for wires in classes.values() for name, _, _ in wires}
+        wanted += [f"{platform}:fault:{name}" for name in sorted(names)]
     wanted += [f"io:{name}" for name in IO_KINDS]
     wanted += [f"run:{name}" for name in ("sync", "final_syncs", "settle", "safety_net")]
-    assert not [what for what in wanted if drawn[what] < 5]
+    wanted += ["late:very_late_conversions", "late:purge", "act:cancel_account"]
+    assert {what: drawn[what] for what in wanted if drawn[what] < 5} == {}
+
+
+def test_the_seeds_hold_every_platform_alone_and_together() -> None:
+    """A third of the seeds is Meta's, a third another platform's, and in a third they mix."""
+    worlds = Counter(
+        "+".join(sorted(draw_scenario(seed).config.platforms)) for seed in range(1, SEEDS + 1)
+    )
+    mixed = sum(count for name, count in worlds.items() if "+" in name)
+    alone = worlds["tiktok"] + worlds["google_ads"]
+    assert min(worlds["facebook"], alone, mixed) > SEEDS / 4
+    assert min(worlds["tiktok"], worlds["google_ads"], worlds["facebook+google_ads+tiktok"]) > 15
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.stem)

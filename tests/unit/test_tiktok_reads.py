@@ -53,7 +53,7 @@ def reported(*answers: Response, level: Level = Level.AD) -> Any:
 def csv(*rows: str) -> Response:
     """A report task's text, in the columns of an ad level report."""
     titles = "ad_id,stat_time_day,spend,impressions,clicks,reach,frequency,conversion"
-    head = f"{titles},total_purchase_value,campaign_id,adgroup_id"
+    head = f"{titles},total_purchase_value,campaign_id,adgroup_id,currency"
     return Response(status=200, headers={}, body="\n".join([head, *rows, ""]).encode())
 
 
@@ -371,7 +371,7 @@ def test_a_truncated_report_is_read_in_ever_smaller_parts() -> None:
         envelope({"task_id": "t1"}),
         envelope({"status": "PROCESSING"}),
         envelope({"status": "SUCCESS"}),
-        csv("1790001,2026-11-01,14.68,1079,12,900,1.2,1,39.90,1770001,1780001"),
+        csv("1790001,2026-11-01,14.68,1079,12,900,1.2,1,39.90,1770001,1780001,USD"),
     )
     assert done.error is None
     assert sorted(done.ids) == ["1790001", "1790002"]
@@ -394,7 +394,7 @@ def test_a_report_that_times_out_is_halved_by_days_then_left_to_a_task() -> None
         [
             failed(50002), failed(50002), envelope({"task_id": "t1"}),
             envelope({"status": "SUCCESS"}),
-            csv("1790001,2026-11-01 00:00:00,1.5,10,1,-,-,0,0,1770001,1780001"),
+            csv("1790001,2026-11-01 00:00:00,1.5,10,1,-,-,0,0,1770001,1780001,USD"),
             page([row("2026-11-02")]),
         ],
     )  # fmt: skip
@@ -406,7 +406,9 @@ def test_a_report_that_times_out_is_halved_by_days_then_left_to_a_task() -> None
     "text",
     [
         csv("1790001,2026-11-01,14.68,1079"),
-        csv("1790001,2026-11-09,14.68,1079,12,900,1.2,1,39.90,1770001,1780001"),
+        csv("1790001,2026-11-09,14.68,1079,12,900,1.2,1,39.90,1770001,1780001,USD"),
+        csv("1790001,2026-11-01,14.68,1079,12,900,1.2,1,39.90,1770001,1780001,US"),
+        csv("1790001,2026-11-01,14.68,1079,12,900,1.2,1,39.90,1770001,1780001,"),
         csv('1790001,2026-11-01,"14.68,1079'),
         Response(status=200, headers={}, body=b"ad_id,stat_time_day,spend\n1,2026-11-01,2\n"),
         Response(status=200, headers={}, body=b"ad_id,ad_id\n1,1\n"),
@@ -414,12 +416,33 @@ def test_a_report_that_times_out_is_halved_by_days_then_left_to_a_task() -> None
     ],
 )
 def test_a_tasks_text_that_is_not_whole_is_refused(text: Response) -> None:
-    """Cut rows, strange days, missing or doubled columns, bytes that are no text."""
+    """Cut rows and values, strange days, missing or doubled columns, bytes that are no text."""
     done = reported(
         failed(50002), envelope({"task_id": "t"}), envelope({"status": "SUCCESS"}), text
     )
     assert isinstance(done.error, IncompleteRead)
     assert not done.records
+
+
+def test_a_task_that_says_nothing_of_a_deleted_ad_proves_nothing() -> None:
+    """Asked by id, the ids are halved first; the one a task may hide counts as missing."""
+    read = ADAPTER.report_entities(ACCOUNT, Level.AD, ["1790001", "1790002"], DAY, STARTED)
+    done = run(
+        read,
+        [
+            failed(50002),
+            failed(50002), envelope({"task_id": "t1"}), envelope({"status": "SUCCESS"}), csv(),
+            page([]),  # shown unless it is deleted
+            failed(50002), envelope({"task_id": "t2"}), envelope({"status": "SUCCESS"}), csv(),
+            page([ad(2)]),
+        ],
+    )  # fmt: skip
+    assert done.verdict is not None
+    assert done.verdict.missing_ids == {"1790001"}
+    assert orjson.loads(done.requests[5].params["filtering"]) == {
+        "primary_status": "STATUS_NOT_DELETE",
+        "ad_ids": ["1790001"],
+    }
 
 
 def test_tasks_that_fail_are_created_anew_a_few_times() -> None:
