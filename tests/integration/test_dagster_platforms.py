@@ -101,7 +101,7 @@ def site(database: Database, tmp_path: Path) -> Iterator[Site]:
     world = World(seed=23, clock=clock)
     for platform, options in OPTIONS.items():
         size = {"campaigns": 2, "adsets": 3, "ads": 5, "history_days": 5, "stopped": False}
-        getattr(world, f"add_{platform.value}_account")(IDS[platform], **size, **options)
+        getattr(world, f"add_{platform}_account")(IDS[platform], **size, **options)
     with serve(world) as simulator, dg.instance_for_test() as instance:
         environment = Environment(
             database=Database(database.url, clock),
@@ -110,8 +110,8 @@ def site(database: Database, tmp_path: Path) -> Iterator[Site]:
                 Settings(),
                 home=tmp_path,
                 history_days=6,
-                base_urls=dict.fromkeys(Platform, simulator.base_url),
-                google_oauth_url=f"{simulator.base_url}/token",
+                base_urls=dict.fromkeys(IDS, simulator.base_url),
+                options={"ADSYNC_GOOGLE_OAUTH_URL": f"{simulator.base_url}/token"},
             ),
             vault=TokenVault.from_settings(replace(Settings(), home=tmp_path)),
         )
@@ -155,14 +155,14 @@ def hidden(site: Site, campaign_id: str) -> bool:
 def test_one_run_syncs_every_platform_and_each_account_is_true(site: Site) -> None:
     """First everything, then the last hours of what stopped: all as the three ledgers say."""
     assert site.run().success
-    assert site.judge(*Platform) == []
+    assert site.judge(*IDS) == []
     site.clock.instant += timedelta(hours=4)
     stop_something(site)
     site.clock.instant += timedelta(hours=1)
 
     assert site.run().success
 
-    assert site.judge(*Platform) == []
+    assert site.judge(*IDS) == []
     done = site.query(
         "SELECT platform, count(*) FROM ad_status_change_log"
         " WHERE final_sync_completed GROUP BY platform ORDER BY platform"
@@ -174,7 +174,7 @@ def test_one_run_syncs_every_platform_and_each_account_is_true(site: Site) -> No
 def test_a_platform_without_access_leaves_the_others_alone(site: Site) -> None:
     """A revoked refresh token blocks Google's account; what it owes waits, and is caught up."""
     assert site.run().success
-    assert site.judge(*Platform) == []
+    assert site.judge(*IDS) == []
     stop_something(site)
     site.clock.instant += timedelta(hours=2)
     token = site.simulator.simulator.google_ads.tokens.add(RefreshToken(value=TOKEN))
@@ -188,5 +188,5 @@ def test_a_platform_without_access_leaves_the_others_alone(site: Site) -> None:
     token.revoked = False
     site.clock.instant += timedelta(hours=7)
     assert site.run().success
-    assert site.judge(*Platform) == []
+    assert site.judge(*IDS) == []
     assert site.query(blocked) == []
