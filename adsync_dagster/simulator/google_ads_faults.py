@@ -126,15 +126,15 @@ def _field_set(chunks: Chunks, options: Mapping[str, Any]) -> Chunks:
 
 
 def _places(chunks: Chunks, options: Mapping[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """Where the field (a path such as `metrics.costMicros`) stands in every row."""
+    """Where the field (a path such as `metrics.costMicros`) stands, in the first `rows` rows."""
     *path, name = str(options.get("field", "customer.id")).split(".")
+    rows = [row for chunk in chunks for row in chunk.get("results", [])]
     places = []
-    for chunk in chunks:
-        for row in chunk.get("results", []):
-            place = row
-            for word in path:
-                place = place.get(word, {})
-            places.append((place, name))
+    for row in rows[: options.get("rows")]:
+        place = row
+        for word in path:
+            place = place.get(word, {})
+        places.append((place, name))
     return places
 
 
