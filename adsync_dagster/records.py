@@ -98,6 +98,10 @@ class AccountInfo:
     window_days: int | None = None
     #: Values its credential needs beside those it was found with.
     access: Mapping[str, str] = field(default_factory=dict)
+    #: What is not in order with it and who can mend it, as in "is disabled: ..."; else empty.
+    trouble: str = ""
+    #: Which account above it leads there, in words; empty when it is reached directly.
+    through: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

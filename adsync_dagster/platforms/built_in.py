@@ -76,6 +76,23 @@ TIKTOK = PlatformPlugin(
     base_url="https://business-api.tiktok.com",
     rules=tiktok.RULES,
     adapter=_tiktok,
+    credential=CredentialForm(
+        fields=(
+            CredentialField(name="access_token", help="A Marketing API access token."),
+            CredentialField(
+                name="app_id",
+                help="The app's id; only to list the token's advertisers.",
+                required=False,
+                stored=False,
+            ),
+            CredentialField(
+                name="secret",
+                help="The app's secret; only to list the token's advertisers.",
+                required=False,
+                stored=False,
+            ),
+        )
+    ),
     options=(
         Option(
             name="CONVERSION_METRIC",

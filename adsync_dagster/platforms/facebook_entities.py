@@ -284,6 +284,21 @@ def instant(value: Any, name: str) -> datetime | None:
     raise IncompleteRead(f"{name} is not an instant with an offset")
 
 
+#: What an account's status asks of a person. Source: Meta's reference of AdAccount.account_status.
+_TROUBLES = {
+    "1": "",
+    "2": "is disabled: no ad runs; Account Quality in Meta's Business Suite says why",
+    "3": "is unsettled: no ad runs until the failed payment is settled in Meta's billing",
+    "7": "is under risk review: no ad runs until Meta has finished it",
+    "8": "awaits settlement: ads stop unless the payment comes in; see Meta's billing",
+    "9": "is in a grace period: ads stop unless the payment comes in; see Meta's billing",
+    "100": "is about to be closed",
+    "101": "is closed: no ad runs any more; what it has is kept",
+    "201": "",
+    "202": "is closed: no ad runs any more; what it has is kept",
+}
+
+
 def parse_account(row: Any, purpose: str) -> AccountInfo:
     """An ad account. Its status never makes it unreadable here.
 
@@ -309,4 +324,5 @@ def parse_account(row: Any, purpose: str) -> AccountInfo:
         currency=str(currency),
         timezone=str(timezone),
         status=str(status),
+        trouble=_TROUBLES.get(str(status), f"has the status {str(status)[:20]}, which is new here"),
     )

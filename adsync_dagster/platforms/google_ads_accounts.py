@@ -8,6 +8,7 @@ id as `login-customer-id`, so the record says so in `access`.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from adsync_dagster.errors import AccountBlocked, AdsyncError, IncompleteRead, PermissionBlocked
@@ -30,6 +31,13 @@ WINDOW_DAYS_MAX = 90
 #: The window of a conversion action that does not name one.
 WINDOW_DAYS_DEFAULT = 30
 _MANAGED_HERE = frozenset({"CONVERSION_TRACKING_MANAGED_BY_SELF", "NOT_CONVERSION_TRACKED"})
+#: What an account's status asks of a person.
+_TROUBLES = {
+    "ENABLED": "",
+    "CANCELED": "is cancelled: no ad runs until it is reactivated in Google Ads",
+    "SUSPENDED": "is suspended: no ad runs; Google Ads' policy and billing pages say why",
+    "CLOSED": "is closed for good: what is stored is kept, nothing new can be read",
+}
 _TRACKING = "customer.conversion_tracking_setting.conversion_tracking_status"
 _ACCOUNT_FIELDS = (
     "customer.id",
@@ -146,15 +154,20 @@ def _leaves(
     purpose = f"accounts under {customer.account}"
     question = Question(fields=_CLIENT_FIELDS, resource="customer_client", purpose=purpose)
     rows = yield from fetch_rows(customer, question, tally)
+    bodies = [_body(row, "customerClient", purpose) for row in rows]
+    names = {str(body.get("id")): str(body.get("descriptiveName", "")) for body in bodies}
+    root = f"{names.get(customer.account, '')} ({customer.account})".strip()
     leaves = []
-    for row in rows:
-        body = _body(row, "customerClient", purpose)
+    for body in bodies:
         if body.get("manager") is True:
             continue
-        access = (
-            {} if body.get("id") == customer.account else {"login_customer_id": customer.account}
-        )
-        leaves.append(_info(body, purpose, access=access))
+        if body.get("id") == customer.account:
+            leaves.append(_info(body, purpose))
+            continue
+        level = str(body.get("level", "1"))
+        leaf = _info(body, purpose, access={"login_customer_id": customer.account})
+        through = root if level == "1" else f"{root}, {level} levels down"
+        leaves.append(replace(leaf, through=_text(through)))
     return leaves
 
 
@@ -169,15 +182,22 @@ def _info(
     for name in ("id", "currencyCode", "timeZone"):
         if not isinstance(body.get(name), str) or not body[name]:
             raise IncompleteRead(f"{purpose}: the answer lacks {name}")
+    status = str(body.get("status", ""))
     return AccountInfo(
         platform_account_id=customer_id(body["id"]),
-        name=str(body.get("descriptiveName", "")).replace("\x00", "\ufffd"),
+        name=_text(str(body.get("descriptiveName", ""))),
         currency=body["currencyCode"],
         timezone=body["timeZone"],
-        status=str(body.get("status", "")),
+        status=status,
         window_days=window_days,
         access=access or {},
+        trouble=_TROUBLES.get(status, f"has the status {status[:20]}, which is new here"),
     )
+
+
+def _text(value: str) -> str:
+    """Text Postgres can store: it takes everything but NUL."""
+    return value.replace("\x00", "\ufffd")
 
 
 def _body(

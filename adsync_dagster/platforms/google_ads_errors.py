@@ -68,9 +68,19 @@ _RIGHT = Rule(
     "refuses the access; if it goes through a manager account, the credential needs its id as"
     " login_customer_id",
 )
-_PROJECT = Rule(Kind.PERMISSION, "refuses the Cloud project or developer token of the credential")
-_CLOSED = Rule(Kind.ACCOUNT, "says the account is closed, suspended or not set up")
-_UNKNOWN_ACCOUNT = Rule(Kind.ACCOUNT, "does not know the account")
+_PROJECT = Rule(
+    Kind.PERMISSION,
+    "refuses the Cloud project of the credential; check it in the Cloud console",
+)
+_CLOSED = Rule(
+    Kind.ACCOUNT,
+    "says the account is cancelled, closed or not set up; reactivate it in Google Ads, or give it"
+    " up with `adsync accounts remove` (its data stay)",
+)
+_SUSPENDED = Rule(
+    Kind.ACCOUNT, "says the account is suspended; Google Ads' policy and billing pages say why"
+)
+_UNKNOWN_ACCOUNT = Rule(Kind.ACCOUNT, "does not know the account; check its id")
 _INVALID = Rule(Kind.INVALID, "does not accept the request")
 _HISTORY = Rule(Kind.REFUSED, "keeps 37 months of reports; start the account's history later")
 
@@ -87,16 +97,31 @@ RULES: dict[str, dict[str, Rule]] = {
     "authenticationError": {
         "CUSTOMER_NOT_FOUND": _UNKNOWN_ACCOUNT,
         "NOT_ADS_USER": Rule(Kind.CREDENTIAL, f"says the user has no Google Ads account; {_RENEW}"),
+        "OAUTH_TOKEN_REVOKED": Rule(Kind.CREDENTIAL, f"says the access was revoked; {_RENEW}"),
+        "TWO_STEP_VERIFICATION_NOT_ENROLLED": Rule(
+            Kind.CREDENTIAL, "wants the credential's user to turn two-step verification on"
+        ),
         "DEVELOPER_TOKEN_INVALID": Rule(Kind.CREDENTIAL, f"refuses the developer token; {_RENEW}"),
         "": _TOKEN,
     },
     "authorizationError": {
         "CUSTOMER_NOT_ENABLED": _CLOSED,
-        "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT": _CLOSED,
-        "DEVELOPER_TOKEN_PROHIBITED": _PROJECT,
-        "DEVELOPER_TOKEN_NOT_APPROVED": _PROJECT,
+        "ACTION_NOT_PERMITTED_FOR_SUSPENDED_ACCOUNT": _SUSPENDED,
+        "DEVELOPER_TOKEN_PROHIBITED": Rule(
+            Kind.PERMISSION,
+            "says the developer token belongs to another Cloud project; leave it out of the"
+            " credential, or take an OAuth client of its project",
+        ),
+        "DEVELOPER_TOKEN_NOT_APPROVED": Rule(
+            Kind.PERMISSION,
+            "lets the developer token read test accounts only; apply for basic access in the"
+            " manager account's API center",
+        ),
         "PROJECT_DISABLED": _PROJECT,
-        "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION": _PROJECT,
+        "CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION": Rule(
+            Kind.PERMISSION,
+            "lets the Cloud project read test accounts only; apply for production access",
+        ),
         "": _RIGHT,
     },
     "internalError": {"": Rule(Kind.BUSY, "failed on its own side")},
@@ -133,6 +158,19 @@ RULES: dict[str, dict[str, Rule]] = {
     # A change history is a hint: that it cannot be had must not bring a run down.
     "changeStatusError": {"": Rule(Kind.REFUSED, "does not tell the change history")},
     "changeEventError": {"": Rule(Kind.REFUSED, "does not tell the change history")},
+}
+#: Refusals of Google's front, before the API is asked. Source: google.rpc.ErrorInfo reasons.
+_REASONS = {
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": Rule(
+        Kind.CREDENTIAL,
+        "says the refresh token lacks the scope https://www.googleapis.com/auth/adwords; consent"
+        " again with it, then store the new one with `adsync accounts add`",
+    ),
+    "SERVICE_DISABLED": Rule(
+        Kind.PERMISSION,
+        "says the Google Ads API is not enabled in the credential's Cloud project; enable it in"
+        " the Cloud console",
+    ),
 }
 _NO_VERSION = Rule(
     Kind.REFUSED, "knows no such address; check ADSYNC_GOOGLE_ADS_API_VERSION and the base URL"
@@ -197,6 +235,10 @@ def classify(error: Mapping[str, Any], status: int) -> AdsyncError:
         rule, code, wait = known.get(name, known.get("", rule)), f"{family} {name}", _delay(details)
         if known:
             break
+    else:
+        reason = next((one for one in _reasons(error) if one in _REASONS), None)
+        if reason is not None:
+            rule, code = _REASONS[reason], reason
     return _exception(rule, f"{code}, HTTP {status}", wait)
 
 
@@ -210,6 +252,14 @@ def _codes(error: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
             for family, name in code.items() if isinstance(code, dict) else []:
                 if isinstance(name, str):
                     yield _word(family), _word(name), one.get("details")
+
+
+def _reasons(error: Mapping[str, Any]) -> Iterator[str]:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else []:
+        reason = detail.get("reason") if isinstance(detail, dict) else None
+        if isinstance(reason, str):
+            yield reason
 
 
 def _word(text: str) -> str:

@@ -16,12 +16,15 @@ from typing import Any
 from adsync_dagster.errors import AdsyncError, CredentialBlocked, IncompleteRead, PlatformBusy
 from adsync_dagster.platforms.protocol import AccessToken, Credential, Request, Response
 
+#: What a refresh token has to be consented for.
+SCOPE = "https://www.googleapis.com/auth/adwords"
 _GRANT_KEYS = ("client_id", "client_secret", "refresh_token")
 _LIFETIME_SECONDS_MAX = 86_400.0
 _RENEW = "store a new credential with `adsync accounts add`"
 #: What Google's error words ask a person to do.
 _REFUSALS = {
-    "invalid_grant": f"the refresh token was revoked or has expired; {_RENEW}",
+    "invalid_grant": "the refresh token was revoked or has expired (after seven days where the"
+    f" OAuth consent screen is in testing); {_RENEW}",
     "invalid_client": f"the client id or secret is wrong; {_RENEW}",
     "unauthorized_client": f"the OAuth client may not use this refresh token; {_RENEW}",
     "invalid_request": f"the credential is not complete; {_RENEW}",
@@ -62,6 +65,11 @@ class GoogleGrant:
         payload = _payload(response)
         if response.status != 200:
             raise _failure(payload, response.status)
+        scopes = payload.get("scope")
+        if isinstance(scopes, str) and scopes and SCOPE not in scopes.split():
+            raise CredentialBlocked(
+                f"the refresh token lacks the scope {SCOPE}; consent again with it, then {_RENEW}"
+            )
         value, lifetime = payload.get("access_token"), payload.get("expires_in")
         if not isinstance(value, str) or not value:
             raise IncompleteRead("Google's answer to the exchange lacks access_token")

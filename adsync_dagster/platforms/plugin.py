@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from adsync_dagster.platforms.protocol import PlatformAdapter, TokenGrant
+from adsync_dagster.platforms.protocol import Credential, PlatformAdapter, TokenGrant
 from adsync_dagster.records import Platform
 from adsync_dagster.settlement import SettlementRules
 from adsync_dagster.variables import Check, any_text, web_address, whole_number
@@ -38,6 +38,8 @@ class CredentialField:
     #: One line for a person: what it is, and where it is found.
     help: str
     required: bool = True
+    #: False: for finding accounts only, and never stored.
+    stored: bool = True
     #: The value as it is stored; UsageError when it cannot be one.
     clean: Callable[[str], str] = str
 
@@ -53,6 +55,12 @@ class CredentialForm:
     @property
     def needed(self) -> tuple[CredentialField, ...]:
         return tuple(one for one in self.fields if one.required)
+
+    def to_store(self, credential: Credential) -> Credential:
+        """The credential without what it is not stored with."""
+        passing = {one.name for one in self.fields if not one.stored}
+        kept = {name: value for name, value in credential.values.items() if name not in passing}
+        return Credential(kept)
 
 
 #: One access token, which most platforms ask for.

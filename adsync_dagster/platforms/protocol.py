@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.errors import CredentialBlocked, IncompleteRead
 from adsync_dagster.records import (
     AccountInfo,
     ChangeHint,
@@ -59,6 +59,13 @@ class Request:
     #: The answer is a JSON array, taken element by element as it arrives: the Response is its
     #: first element (None when it has none), and `NextElement` asks for each further one.
     in_elements: bool = False
+    #: Values of the credential that this one request carries as parameters of the same name.
+    #: The transport adds them at the last moment; SecretMissing when the credential lacks one.
+    secret_params: tuple[str, ...] = ()
+
+
+class SecretMissing(CredentialBlocked):
+    """The credential lacks a value that only this request needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

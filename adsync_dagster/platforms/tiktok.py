@@ -9,13 +9,27 @@ and one POST exist, and that one only reads: it creates a report task.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from adsync_dagster.errors import AccountBlocked, CredentialBlocked, IncompleteRead, UsageError
-from adsync_dagster.platforms.protocol import Credential, Read, Request, Response, Rows
+from adsync_dagster.errors import (
+    AccountBlocked,
+    CredentialBlocked,
+    IncompleteRead,
+    PermissionBlocked,
+    UsageError,
+)
+from adsync_dagster.platforms.protocol import (
+    Credential,
+    Read,
+    Request,
+    Response,
+    Rows,
+    SecretMissing,
+    Step,
+)
 from adsync_dagster.platforms.reading import Part, Tally, ask, compact
 from adsync_dagster.platforms.tiktok_entities import (
     ACCOUNT_FIELDS,
@@ -43,7 +57,7 @@ from adsync_dagster.platforms.tiktok_wire import (
     path_of,
     read_listing,
 )
-from adsync_dagster.records import DateRange, Level, Platform
+from adsync_dagster.records import AccountInfo, DateRange, Level, Platform
 from adsync_dagster.settlement import SettlementRules
 
 #: Conversions are credited to the day of the click for up to 28 days. TikTok names no end of
@@ -98,28 +112,72 @@ class TikTokAdapter:
     def normalise_account_id(self, text: str) -> str:
         return account_number(text)
 
-    def read_accounts(self, started_at: datetime) -> Read:  # noqa: ARG002
-        """TikTok lists a token's advertisers only to who writes the app's secret into a URL.
+    def read_accounts(self, started_at: datetime) -> Read:
+        """The token's advertisers, which TikTok lists to whoever shows the app's secret.
 
-        That is refused here (URLs end up in logs): advertisers are added by their id.
+        It wants the secret in the query, so this is the one request that ever holds it: it is
+        taken from the credential in hand, is never stored, and no log line holds a query.
+        UsageError when the credential has none.
         """
-        raise UsageError(
-            "TikTok does not list a token's advertisers without the app's secret in the URL;"
-            " add each one by its id with `adsync accounts add --platform tiktok --account ID`"
+        tally = Tally(started_at)
+        ids = yield from self._advertisers(tally)
+        for group in chunks(ids, self.limits.ids_max):
+            infos = yield from self._describe(group, tally)
+            tally.rows += len(infos)
+            if infos:
+                yield Rows(infos)
+        return tally.verdict()
+
+    def _advertisers(self, tally: Tally) -> Generator[Step, Response | None, list[str]]:
+        request = Request(
+            method="GET",
+            path=path_of("oauth2/advertiser/get"),
+            purpose="advertisers of the token",
+            secret_params=("app_id", "secret"),
         )
+        try:
+            rows = (yield from ask(request, tally)).json()["data"].get("list")
+        except SecretMissing:
+            rows = None
+        else:
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise IncompleteRead(f"{request.purpose}: the answer holds no list")
+        if rows is None:
+            raise UsageError(
+                "TikTok lists a token's advertisers only with the app's id and secret: give the"
+                " credential as a JSON object with access_token, app_id and secret (the secret is"
+                " used once and not stored), or add one advertiser with --account ID"
+            )
+        return [account_number(str(row.get("advertiser_id", ""))) for row in rows]
+
+    def _describe(
+        self, ids: Sequence[str], tally: Tally
+    ) -> Generator[Step, Response | None, list[AccountInfo]]:
+        """These advertisers; one that the token may not read is asked for alone and left out."""
+        purpose = f"{len(ids)} advertisers" if len(ids) > 1 else f"advertiser {ids[0]}"
+        request = _info_request(ids, purpose)
+        try:
+            rows = (yield from ask(request, tally)).json()["data"].get("list")
+        except (PermissionBlocked, AccountBlocked):
+            rows = None
+        if rows is None and len(ids) == 1:
+            return [_hidden(ids[0])]
+        if rows is None:
+            infos = []
+            for one in ids:
+                infos += yield from self._describe([one], tally)
+            return infos
+        if not isinstance(rows, list):
+            raise IncompleteRead(f"{purpose}: the answer holds no list")
+        found = {
+            info.platform_account_id: info for info in (parse_account(row, purpose) for row in rows)
+        }
+        return [found.get(one) or _hidden(one) for one in ids]
 
     def read_account(self, account_id: str, started_at: datetime) -> Read:
         account, tally = account_number(account_id), Tally(started_at)
         purpose = f"advertiser {account}"
-        request = Request(
-            method="GET",
-            path=path_of("advertiser/info"),
-            params={
-                "advertiser_ids": compact([account]),
-                "fields": compact(ACCOUNT_FIELDS),
-            },
-            purpose=purpose,
-        )
+        request = _info_request([account], purpose)
         rows = (yield from ask(request, tally)).json()["data"].get("list")
         if not isinstance(rows, list) or len(rows) > 1:
             raise IncompleteRead(f"{purpose}: the answer does not describe one advertiser")
@@ -222,3 +280,25 @@ class TikTokAdapter:
             value_metric=self.value_metric,
             purpose=f"{words} of advertiser {account}",
         )
+
+
+def _info_request(ids: Sequence[str], purpose: str) -> Request:
+    return Request(
+        method="GET",
+        path=path_of("advertiser/info"),
+        params={"advertiser_ids": compact(list(ids)), "fields": compact(ACCOUNT_FIELDS)},
+        purpose=purpose,
+    )
+
+
+def _hidden(account: str) -> AccountInfo:
+    """An advertiser that is listed, but not shown."""
+    return AccountInfo(
+        platform_account_id=account,
+        name="",
+        currency="",
+        timezone="",
+        status="",
+        readable=False,
+        trouble="is listed, but this token may not read it",
+    )

@@ -73,6 +73,20 @@ _EXTRAS: dict[Level, tuple[str, ...]] = {
     level: tuple(name for name in names if name not in _DESCRIBED)
     for level, names in FIELDS.items()
 }
+#: Parts of an advertiser's status and what they ask of a person; the first that fits.
+_TROUBLES = (
+    (
+        "CONFIRM_MODIFY_FAIL",
+        "was refused after a change: correct its details in TikTok's Ads Manager",
+    ),
+    ("CONFIRM_FAIL", "was refused: correct its details in TikTok's Ads Manager"),
+    ("CONTRACT_PENDING", "waits for a contract: no ad runs before it is signed"),
+    ("PENDING", "is under review at TikTok: no ad runs before it ends"),
+    ("WAIT_FOR", "is under review at TikTok: no ad runs before it ends"),
+    ("UNAUDITED", "was not reviewed yet: finish its set-up in TikTok's Ads Manager"),
+    ("LIMIT", "is suspended by TikTok: no ad runs; TikTok's Ads Manager says why"),
+    ("DISABLE", "is disabled: no ad runs; TikTok's Ads Manager says why"),
+)
 ACCOUNT_FIELDS = ("advertiser_id", "name", "currency", "timezone", "display_timezone", "status")
 
 
@@ -220,7 +234,17 @@ def parse_account(row: Any, purpose: str) -> AccountInfo:
         currency=row["currency"],
         timezone=_timezone(row, purpose),
         status=row["status"],
+        trouble=_trouble(row["status"]),
     )
+
+
+def _trouble(status: str) -> str:
+    if status == "STATUS_ENABLE":
+        return ""
+    for words, trouble in _TROUBLES:
+        if words in status:
+            return f"{trouble} ({_text(status)[:60]})"
+    return f"has the status {_text(status)[:60]}, which is new here"
 
 
 def _timezone(row: Mapping[str, Any], purpose: str) -> str:
@@ -232,4 +256,8 @@ def _timezone(row: Mapping[str, Any], purpose: str) -> str:
                 return zone(name).key
             except UsageError:
                 continue
-    raise IncompleteRead(f"{purpose}: the answer names no time zone that is known")
+    # Then its days cannot be dated, which whoever asked has to say.
+    for key in ("display_timezone", "timezone"):
+        if isinstance(row.get(key), str) and row[key]:
+            return _text(row[key])
+    raise IncompleteRead(f"{purpose}: the answer lacks timezone")

@@ -84,7 +84,12 @@ _RENEW = "give this account a valid token with `adsync accounts add`"
 #: The first matching line decides.
 RULES: tuple[Rule, ...] = (
     Rule({20001}, Kind.UNKNOWN, "answered only a part of the question"),
-    Rule({40001}, Kind.PERMISSION, "says the token may not read this advertiser"),
+    Rule(
+        {40001},
+        Kind.PERMISSION,
+        "says the token may not read this advertiser; authorise the app for it in TikTok, then"
+        " store the new token with `adsync accounts add`",
+    ),
     Rule({40007}, Kind.MISSING, "does not know the object"),
     Rule({40011}, Kind.TOO_MANY_IDS, "takes fewer ids at a time"),
     Rule(
@@ -92,7 +97,7 @@ RULES: tuple[Rule, ...] = (
         Kind.THROTTLED,
         "asks us to call less often",
     ),
-    Rule({40101}, Kind.CREDENTIAL, "refuses the app's id or secret"),
+    Rule({40101}, Kind.CREDENTIAL, "refuses the app's id or secret; check both in the app"),
     Rule({40102}, Kind.CREDENTIAL, f"says the token expired; {_RENEW}"),
     Rule({40103, 40107, 40110}, Kind.CREDENTIAL, f"refuses the authorisation; {_RENEW}"),
     Rule({40104}, Kind.CREDENTIAL, f"got no token; {_RENEW}"),
@@ -102,10 +107,16 @@ RULES: tuple[Rule, ...] = (
     Rule(
         {40124, 40125, 40130, 40131},
         Kind.PERMISSION,
-        "says the app lacks the scope; it needs to read ads and reports",
+        "says the app lacks the scope; it needs to read ads and reports: add that to the app,"
+        " authorise it anew, and store the new token with `adsync accounts add`",
     ),
     Rule({40200, 40201, 40202, 40050, 40700}, Kind.BUSY, "is not ready with it yet"),
-    Rule({40300, 40301}, Kind.ACCOUNT, "does not know the advertiser any more"),
+    Rule(
+        {40300, 40301},
+        Kind.ACCOUNT,
+        "does not know the advertiser, or has deleted it; check the id, or give it up with"
+        " `adsync accounts remove`",
+    ),
     Rule({40502, 41000}, Kind.REFUSED, "refuses the request"),
     Rule({40006, 40051}, Kind.REFUSED, "no longer serves this API version; upgrade adsync"),
     Rule({41001, 41002}, Kind.REFUSED, "took this interface or field offline; upgrade adsync"),

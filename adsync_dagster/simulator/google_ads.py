@@ -13,7 +13,7 @@ from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.entities import SimAccount
 from adsync_dagster.simulator.faults import Faults
 from adsync_dagster.simulator.google_ads_auth import TOKEN_PATHS, GoogleTokens, RefreshToken
-from adsync_dagster.simulator.google_ads_errors import GoogleAdsError
+from adsync_dagster.simulator.google_ads_errors import FrontRefusal, GoogleAdsError
 from adsync_dagster.simulator.google_ads_faults import StreamSpoiler, answer_instead
 from adsync_dagster.simulator.google_ads_fields import Line, account_status, path_of
 from adsync_dagster.simulator.google_ads_query import Query, parse_query
@@ -114,6 +114,8 @@ class GoogleAdsWire:
         if major is None:
             return _not_found()
         token = self.tokens.authenticate(call.headers, self.world.now())
+        if not self.settings.api_enabled:
+            raise FrontRefusal("SERVICE_DISABLED")
         if self.settings.developer_token_required and not call.headers.get("developer-token"):
             raise GoogleAdsError("requestError.DEVELOPER_TOKEN_PARAMETER_MISSING")
         if path == "/customers:listAccessibleCustomers" and call.method == "GET":

@@ -12,13 +12,14 @@ from typing import Any
 
 from adsync_dagster.errors import UsageError
 from adsync_dagster.simulator.facebook_auth import TOKEN_PREFIX
-from adsync_dagster.simulator.google_ads_errors import OAUTH_ERRORS, GoogleAdsError
+from adsync_dagster.simulator.google_ads_errors import OAUTH_ERRORS, FrontRefusal, GoogleAdsError
 from adsync_dagster.simulator.google_ads_settings import GoogleAdsSettings
 from adsync_dagster.simulator.http import Answer, Call
 from adsync_dagster.simulator.instants import SECOND
 
 #: Where tokens are exchanged: Google's address and the older ones that still work.
 TOKEN_PATHS = frozenset({"/token", "/oauth2/v3/token", "/oauth2/v4/token"})
+SCOPE = "https://www.googleapis.com/auth/adwords"
 #: Access tokens that were given out begin like this; they end, and they are known.
 _GIVEN = f"{TOKEN_PREFIX}access_"
 
@@ -33,6 +34,8 @@ class RefreshToken:
     revoked: bool = False
     #: The secret its client has to show; None takes any.
     client_secret: str | None = None
+    #: What its user consented to.
+    scope: str = SCOPE
 
 
 @dataclass(slots=True)
@@ -73,7 +76,7 @@ class GoogleTokens:
             {
                 "access_token": access,
                 "expires_in": settings.access_token_seconds,
-                "scope": "https://www.googleapis.com/auth/adwords",
+                "scope": token.scope,
                 "token_type": "Bearer",
             },
         )
@@ -95,6 +98,8 @@ class GoogleTokens:
             raise GoogleAdsError("authenticationError.OAUTH_TOKEN_REVOKED")
         if now >= ends_at:
             raise GoogleAdsError("authenticationError.OAUTH_TOKEN_EXPIRED")
+        if SCOPE not in token.scope.split():
+            raise FrontRefusal("ACCESS_TOKEN_SCOPE_INSUFFICIENT")
         return token
 
 

@@ -72,6 +72,26 @@ class GoogleAdsError(Exception):
         }
 
 
+class FrontRefusal(GoogleAdsError):
+    """A refusal of Google's front, before the API is asked: a reason instead of a code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("authorizationError.USER_PERMISSION_DENIED", f"Refused: {reason}.")
+        self.reason = reason
+
+    def body(self, version: str, request_id: str) -> dict[str, Any]:  # noqa: ARG002
+        """The error object with Google's general error information in it."""
+        kind = "type.googleapis.com/google.rpc.ErrorInfo"
+        return {
+            "error": {
+                "code": self.http,
+                "message": self.message,
+                "status": self.status,
+                "details": [{"@type": kind, "reason": self.reason, "domain": "googleapis.com"}],
+            }
+        }
+
+
 def query_error(name: str, message: str = "") -> GoogleAdsError:
     """A mistake in the query."""
     return GoogleAdsError(f"queryError.{name}", message)

@@ -21,6 +21,8 @@ class GoogleAdsSettings:
     page_token_seconds: int = 3_600
     #: An older API wants a developer token with every request.
     developer_token_required: bool = False
+    #: Whether the API is enabled in the Cloud project of every credential.
+    api_enabled: bool = True
     access_token_seconds: int = 3_599
     oldest_major: int = 23
     newest_major: int = 26

@@ -216,7 +216,8 @@ class EntityLister:
     def advertisers(self, request: ApiRequest, visible: list[SimAccount]) -> dict[str, Any]:
         """`oauth2/advertiser/get`: everything the token sees, unpaged."""
         request.text("app_id")
-        request.text("secret")
+        if request.settings.app_secret not in (None, request.text("secret")):
+            raise TikTokError(40101, "The app_id or secret is incorrect.")
         rows = [{"advertiser_id": one.id, "advertiser_name": one.name} for one in visible]
         return {"list": rows}
 

@@ -42,6 +42,8 @@ class TikTokSettings:
     task_expires_days: int = 30
     #: Whether a task's rows include deleted entities; sources conflict.
     task_shows_deleted: bool = False
+    #: The app's secret, without which the token's advertisers are not listed; None takes any.
+    app_secret: str | None = None
     #: Calls per app and minute of virtual time; 40100 beyond them. None for no limit.
     calls_per_minute: int | None = None
 

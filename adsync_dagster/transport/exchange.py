@@ -36,6 +36,7 @@ from adsync_dagster.transport.elements import elements_of
 from adsync_dagster.transport.guard import Guard, guarded_pools
 from adsync_dagster.transport.limits import TransportLimits
 from adsync_dagster.transport.origin import Origin
+from adsync_dagster.transport.secrets import log_no_queries, secret_params
 
 _CHUNK_BYTES = 64 * 1024
 FAILURES = (
@@ -46,6 +47,7 @@ FAILURES = (
     zlib.error,
 )
 _CHAIN_LENGTH_MAX = 10
+log_no_queries()
 
 
 class CredentialSource(Protocol):
@@ -169,7 +171,7 @@ class Exchange:
         elif request.method != "GET":
             raise Defect(f"{request.method[:20]} is no method of a request that only reads")
         params, form = dict(request.params), request.form
-        extra = self._adapter.parameters(credential)
+        extra = {**self._adapter.parameters(credential), **secret_params(request, credential)}
         if form is None:
             params.update(extra)
         else:

@@ -29,7 +29,15 @@ from adsync_dagster.errors import (
 from adsync_dagster.platforms.protocol import Credential, Read
 from adsync_dagster.platforms.tiktok import TikTokAdapter
 from adsync_dagster.platforms.tiktok_wire import ReadLimits
-from adsync_dagster.records import LEVELS, DailyMetrics, DateRange, DayTotals, Entity, Level
+from adsync_dagster.records import (
+    LEVELS,
+    AccountInfo,
+    DailyMetrics,
+    DateRange,
+    DayTotals,
+    Entity,
+    Level,
+)
 from adsync_dagster.simulator.facebook_auth import Token
 from adsync_dagster.simulator.server import RunningSimulator, serve
 from adsync_dagster.simulator.simulator import Simulator
@@ -590,10 +598,59 @@ def test_the_change_history_asks_for_nothing(stand: Stand) -> None:
     assert not stand.paths
 
 
-def test_discovery_never_puts_a_secret_into_a_url(stand: Stand) -> None:
-    """TikTok's list of advertisers needs that, so it is refused with what to do instead."""
-    with pytest.raises(UsageError, match="accounts add"):
+def test_advertisers_are_not_listed_without_the_apps_secret(stand: Stand) -> None:
+    """A token alone does not open TikTok's list; the error says what to give instead."""
+    before = len(stand.simulator.requests)
+    with pytest.raises(UsageError, match="access_token, app_id and secret"):
         stand.read(stand.adapter.read_accounts(NOW))
+    assert len(stand.simulator.requests) == before
+
+
+def test_the_apps_secret_is_shown_once_and_logged_never(
+    stand: Stand, port: RunningSimulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only the list's own request holds it; libraries at DEBUG log no query."""
+    stand.world.add_tiktok_account("7010000000000000502", campaigns=1, adsets=1, ads=1)
+    stand.simulator.tiktok.settings.ids_max = 1
+    secret, seen = "sim_secret_canary_4b7a", []
+    simulator = stand.simulator
+    answer = simulator.handle
+
+    def handle(method: str, path: str, params: Any = None, *rest: Any) -> Any:
+        seen.append((path, str(params)))
+        return answer(method, path, params, *rest)
+
+    simulator.handle = handle  # type: ignore[method-assign]
+    adapter = replace(stand.adapter, limits=replace(stand.adapter.limits, ids_max=1))
+    values = {"access_token": "sim_t", "app_id": "7", "secret": secret}
+    client = PlatformClient(adapter, port.base_url, Credential(values), stand.clock)
+    with caplog.at_level("DEBUG"):
+        found = client.rows(adapter.read_accounts(NOW))[0]
+    client.close()
+
+    assert {info.platform_account_id for info in found if isinstance(info, AccountInfo)} == {
+        ACCOUNT, "7010000000000000502",
+    }  # fmt: skip
+    assert [path for path, query in seen if secret in query] == [
+        "/open_api/v1.3/oauth2/advertiser/get/"
+    ]
+    assert secret not in caplog.text
+    assert "advertiser/get" in caplog.text
+
+
+def test_an_advertiser_that_is_not_shown_hides_no_other(
+    stand: Stand, port: RunningSimulator
+) -> None:
+    """The list may name one that the token cannot read: it comes as unreadable."""
+    stand.world.add_tiktok_account("7010000000000000502", campaigns=1, adsets=1, ads=1)
+    stand.arm("tiktok_error", path="advertiser/info", code=40001, count=2)
+    values = {"access_token": "sim_t", "app_id": "7", "secret": "sim_s"}
+    client = PlatformClient(stand.adapter, port.base_url, Credential(values), stand.clock)
+    found = client.rows(stand.adapter.read_accounts(NOW))[0]
+    client.close()
+    assert sorted(info.readable for info in found if isinstance(info, AccountInfo)) == [
+        False, True,
+    ]  # fmt: skip
 
 
 def test_a_redirect_is_an_alarm(stand: Stand) -> None:

@@ -117,6 +117,11 @@ def test_a_refused_token_is_replaced_once() -> None:
     [
         (400, {"error": "invalid_grant", "error_description": "sim_canary"}, CredentialBlocked),
         (401, {"error": "invalid_client"}, CredentialBlocked),
+        (
+            200,
+            {"access_token": "sim_a", "expires_in": 9, "scope": "openid email"},
+            CredentialBlocked,
+        ),
         (400, {"error": "unauthorized_client"}, CredentialBlocked),
         (400, {"error": "something_new"}, CredentialBlocked),
         (403, b"<html>", CredentialBlocked),

@@ -128,6 +128,25 @@ def test_without_a_code_the_status_decides(
     assert type(error_of(body, status)) is kind
 
 
+@pytest.mark.parametrize(
+    ("reason", "kind", "words"),
+    [
+        ("ACCESS_TOKEN_SCOPE_INSUFFICIENT", CredentialBlocked, "lacks the scope"),
+        ("SERVICE_DISABLED", PermissionBlocked, "not enabled"),
+        ("SOMETHING_NEW", PermissionBlocked, "refuses the access"),
+        (7, PermissionBlocked, "refuses the access"),
+    ],
+)
+def test_googles_front_gives_a_reason_instead_of_a_code(
+    reason: Any, kind: type[AdsyncError], words: str
+) -> None:
+    """A scope that is missing and an API that is off are told before the API is asked."""
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}
+    error = error_of({"error": {"code": 403, "details": [info]}}, 403)
+    assert type(error) is kind
+    assert words in str(error)
+
+
 def test_an_error_within_a_stream_has_its_own_status() -> None:
     """HTTP 200 was sent long before: the error's own number counts."""
     error = error_of({"error": {"code": 503, "status": "UNAVAILABLE"}}, 200)

@@ -482,6 +482,8 @@ def _described(**more: Any) -> Any:
         ({"display_timezone": ""}, "Etc/GMT+8"),
         ({"display_timezone": "Mars/Olympus"}, "Etc/GMT+8"),
         ({"display_timezone": None, "timezone": "UTC"}, "UTC"),
+        # Nothing is guessed: whoever dates days by it refuses it (sync/connecting.py).
+        ({"display_timezone": None, "timezone": "Mars/Olympus"}, "Mars/Olympus"),
     ],
 )
 def test_the_zone_is_taken_from_where_it_can_be_read(zones: dict[str, Any], expected: str) -> None:
@@ -491,7 +493,7 @@ def test_the_zone_is_taken_from_where_it_can_be_read(zones: dict[str, Any], expe
 
 @pytest.mark.parametrize(
     "more",
-    [{"advertiser_id": "1"}, {"currency": None}, {"status": 1}, {"timezone": "Mars/Olympus",
+    [{"advertiser_id": "1"}, {"currency": None}, {"status": 1}, {"timezone": None,
      "display_timezone": None}],
 )  # fmt: skip
 def test_an_account_that_is_not_described_fails_the_read(more: dict[str, Any]) -> None:
