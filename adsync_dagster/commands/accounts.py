@@ -1,4 +1,4 @@
-"""`adsync accounts add | list | remove | discover`."""
+"""`adsync accounts add | list | remove | discover`; discovery.py finds and chooses them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,27 @@ import typer
 from adsync_dagster.commands.chosen import NO_ACCOUNTS, choose
 from adsync_dagster.commands.credentials import read_credential
 from adsync_dagster.commands.exits import ExitCode, one_line
-from adsync_dagster.commands.output import counted, note, say, shown, write_json, write_table
+from adsync_dagster.commands.output import (
+    complain,
+    counted,
+    note,
+    say,
+    shown,
+    write_json,
+    write_table,
+)
 from adsync_dagster.commands.surroundings import (
     dagster_is_configured,
     open_environment,
     open_instance,
 )
-from adsync_dagster.errors import AccountBlocked
+from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.registry import plugin_for
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.settings import Settings
 
 if TYPE_CHECKING:
+    from adsync_dagster.commands.discovery import Finder
     from adsync_dagster.platforms.protocol import Credential
     from adsync_dagster.sync.environment import Environment
 
@@ -71,11 +80,16 @@ def add(
     *,
     platform: PlatformName,
     account: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--account", metavar="ID", help="The platform's account id.", show_default=False
+            "--account",
+            metavar="ID",
+            help="The platform's account id; without it, the credential's accounts are listed.",
         ),
-    ],
+    ] = None,
+    add_all: Annotated[
+        bool, typer.Option("--all", help="Add every account that the credential can read.")
+    ] = False,
     token_env: TokenEnv = None,
     token_file: TokenFile = None,
     token_stdin: TokenStdin = False,
@@ -87,38 +101,97 @@ def add(
 ) -> int:
     """Add an account, or renew the credential of one that is there.
 
-    The account is read from its platform first (name, currency, time zone, status); the
-    credential is stored encrypted, and only when the platform accepts it. A token is never an
-    argument: arguments show in the process list.
+    Without --account, the accounts that the credential can see are listed: on a terminal to
+    choose from, otherwise --all adds them. An account is read from its platform first (name,
+    currency, time zone, status); the credential is stored encrypted, and only when the platform
+    accepts it. A token is never an argument: arguments show in the process list.
 
     \b
     Example: adsync accounts add --platform facebook --account act_123 --token-env META_TOKEN
     """
+    from adsync_dagster.commands.discovery import Finder
+
+    if account is not None and add_all:
+        raise UsageError("--account adds one account and --all every one: give one of the two")
+    if as_json and account is None and not add_all:
+        raise UsageError(
+            "with --json nobody can be asked: give --account ID or --all"
+            " (`adsync accounts discover --json` lists the accounts)"
+        )
+    if account is None and no_verify:
+        raise UsageError("--no-verify asks nobody, so it needs --account ID")
     settings = Settings.from_environment()
     plugin = plugin_for(platform.lower())
-    chosen = plugin.key
     with open_environment(settings) as environment:
-        account_id = environment.adapter(chosen).normalise_account_id(account)
+        account_id = None
+        if account is not None:
+            account_id = environment.adapter(plugin.key).normalise_account_id(account)
         credential = read_credential(
             token_env=token_env,
             token_file=token_file,
             token_stdin=token_stdin,
-            base_url=settings.base_urls[chosen],
+            base_url=settings.base_urls[plugin.key],
             plugin=plugin,
         )
-        info = (
-            _unverified(account_id)
-            if no_verify
-            else _verified(environment, chosen, account_id, credential)
-        )
-        key = _store(environment, chosen, info, credential)
+        finder = Finder(environment, plugin.key, credential)
+        if account_id is None:
+            may_ask = not (add_all or token_stdin)
+            return _add_several(settings, finder, add_all=add_all, may_ask=may_ask, as_json=as_json)
+        info = _unverified(account_id) if no_verify else finder.one(account_id)
+        key = _store(environment, plugin.key, info, credential)
     _add_partitions(settings, [key])
     if as_json:
         write_json({"account": key, "verified": not no_verify, **_described(info)})
     else:
         verified = "not verified" if no_verify else f"{info.name}, {info.currency}, {info.timezone}"
         say(f"{key} added ({verified}); its first sync: adsync sync {key}")
+        if info.trouble:
+            note(f"{key} {info.trouble}")
     return ExitCode.OK
+
+
+def _add_several(
+    settings: Settings, finder: Finder, *, add_all: bool, may_ask: bool, as_json: bool
+) -> int:
+    """Add what is chosen of the accounts that the credential can see."""
+    from adsync_dagster.commands import discovery
+
+    infos = finder.everything()
+    known = _known(finder.environment, finder.platform)
+    if not as_json:
+        discovery.show(infos, known)
+    if add_all:
+        chosen = infos
+    elif may_ask and infos and discovery.is_interactive():
+        chosen = discovery.choose(infos)
+    else:
+        complain("nothing was added: name one with --account ID, or add all with --all")
+        return ExitCode.USAGE
+    added = discovery.add_found(finder, chosen)
+    _add_partitions(settings, added.keys)
+    if as_json:
+        write_json(
+            {
+                "found": [_found(info) for info in infos],
+                "added": added.keys,
+                "refused": added.refused,
+            }
+        )
+    else:
+        discovery.tell(added, len(infos))
+    return ExitCode.BLOCKED if added.refused else ExitCode.OK
+
+
+def _known(environment: Environment, platform: Platform) -> frozenset[str]:
+    """The ids of the platform's accounts that are synced already."""
+    from adsync_dagster.warehouse import accounts
+
+    with environment.database.connection() as connection:
+        return frozenset(
+            one.platform_account_id
+            for one in accounts.list_accounts(connection)
+            if one.platform == platform
+        )
 
 
 @group.command("list")
@@ -200,35 +273,32 @@ def discover(
 ) -> int:
     """List the accounts that a credential can see.
 
+    Manager accounts are walked to the accounts below them, whatever their status.
+
     \b
     Example: adsync accounts discover --platform facebook --token-env META_TOKEN --add
     """
-    from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_accounts
+    from adsync_dagster.commands import discovery
 
     settings = Settings.from_environment()
     plugin = plugin_for(platform.lower())
-    chosen = plugin.key
-    added: list[str] = []
     with open_environment(settings) as environment:
         credential = read_credential(
             token_env=token_env,
             token_file=token_file,
             token_stdin=token_stdin,
-            base_url=settings.base_urls[chosen],
+            base_url=settings.base_urls[plugin.key],
             plugin=plugin,
         )
-        client = environment.client_with(
-            chosen, credential, budget_key=f"{chosen}:discover", limits=WHILE_SOMEBODY_WAITS
-        )
-        try:
-            infos = read_accounts(client, environment.clock)
-        finally:
-            client.close()
+        finder = discovery.Finder(environment, plugin.key, credential)
         if add_all:
-            readable = [info for info in infos if info.readable]
-            added = [_store(environment, chosen, info, credential) for info in readable]
-    _add_partitions(settings, added)
-    _tell_discovered(infos, added, as_json=as_json)
+            return _add_several(settings, finder, add_all=True, may_ask=False, as_json=as_json)
+        infos = finder.everything()
+        if as_json:
+            write_json({"found": [_found(info) for info in infos], "added": []})
+            return ExitCode.OK
+        discovery.show(infos, _known(environment, plugin.key))
+    say(f"{counted(len(infos), 'account')} found, 0 added")
     return ExitCode.OK
 
 
@@ -237,29 +307,6 @@ def _unverified(account_id: str) -> AccountInfo:
     return AccountInfo(
         platform_account_id=account_id, name=account_id, currency="", timezone="UTC", status=""
     )
-
-
-def _verified(
-    environment: Environment, platform: Platform, account_id: str, credential: Credential
-) -> AccountInfo:
-    from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_account
-
-    client = environment.client_with(
-        platform,
-        credential,
-        budget_key=f"{platform}:{account_id}",
-        limits=WHILE_SOMEBODY_WAITS,
-    )
-    try:
-        info = read_account(client, account_id, environment.clock)
-    finally:
-        client.close()
-    if not info.readable:
-        raise AccountBlocked(
-            f"the platform gives {account_id} the status {info.status} and lets nothing be read;"
-            " nothing was stored"
-        )
-    return info
 
 
 def _store(
@@ -292,19 +339,11 @@ def _described(info: AccountInfo) -> dict[str, Any]:
     }
 
 
-def _tell_discovered(infos: Sequence[AccountInfo], added: Sequence[str], *, as_json: bool) -> None:
-    if as_json:
-        found = [
-            {"id": info.platform_account_id, "readable": info.readable, **_described(info)}
-            for info in infos
-        ]
-        write_json({"found": found, "added": list(added)})
-        return
-    write_table(
-        ["account id", "name", "currency", "time zone", "readable"],
-        [
-            [i.platform_account_id, i.name, i.currency, i.timezone, "yes" if i.readable else "no"]
-            for i in infos
-        ],
-    )
-    say(f"{counted(len(infos), 'account')} found, {len(added)} added")
+def _found(info: AccountInfo) -> dict[str, Any]:
+    return {
+        "id": info.platform_account_id,
+        "readable": info.readable,
+        **_described(info),
+        "trouble": info.trouble,
+        "through": info.through,
+    }

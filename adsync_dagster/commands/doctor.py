@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adsync_dagster.clock import SystemClock
+from adsync_dagster.commands.doctor_accounts import examine_accounts
 from adsync_dagster.commands.exits import ExitCode, code_of, one_line, worst
+from adsync_dagster.commands.findings import Finding
 from adsync_dagster.commands.output import counted, say, write_json
 from adsync_dagster.commands.surroundings import (
     DAGSTER_PG_URL,
@@ -26,25 +28,12 @@ from adsync_dagster.platforms.registry import installed
 from adsync_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from adsync_dagster.records import Account
-    from adsync_dagster.sync.environment import Environment
     from adsync_dagster.warehouse.database import Connection, Database
     from adsync_dagster.warehouse.overview import ServerFacts
 
 POSTGRES_VERSION_MIN = 150000
 #: Seconds by which this host and the database may disagree before days could be cut wrongly.
 CLOCK_SKEW_SECONDS_MAX = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at. `code` says what kind of trouble it is; OK when it is none."""
-
-    subject: str
-    detail: str
-    code: ExitCode = ExitCode.OK
-    #: True for what works but should be changed.
-    warning: bool = False
 
 
 def doctor(
@@ -147,7 +136,7 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
         yield Finding(subject="schema", detail="current")
         yield from _triggers(connection)
         yield from _undelivered(connection)
-    yield from _accounts(settings, offline=offline)
+    yield from examine_accounts(settings, offline=offline)
 
 
 def _server(facts: ServerFacts, skew_seconds: float) -> Iterator[Finding]:
@@ -193,55 +182,6 @@ def _triggers(connection: Connection) -> Iterator[Finding]:
         )
     if not findings.total:
         yield Finding(subject="triggers", detail="present, ENABLE ALWAYS")
-
-
-def _accounts(settings: Settings, *, offline: bool) -> Iterator[Finding]:
-    from adsync_dagster.sync.environment import Environment
-    from adsync_dagster.warehouse import accounts
-
-    environment = Environment.from_settings(settings)
-    try:
-        with environment.database.connection() as connection:
-            known = accounts.list_accounts(connection)
-        if not known:
-            yield Finding(subject="accounts", detail="none yet; `adsync accounts add` adds one")
-        for account in known:
-            yield _account(environment, account, offline=offline)
-    finally:
-        environment.close()
-
-
-def _account(environment: Environment, account: Account, *, offline: bool) -> Finding:
-    """Can the credential be decrypted, does the platform accept it, do both agree on the zone?"""
-    from adsync_dagster.commands.platform_accounts import WHILE_SOMEBODY_WAITS, read_account
-
-    try:
-        client = environment.client(account, limits=WHILE_SOMEBODY_WAITS)
-        try:
-            if offline:
-                return Finding(subject=account.key, detail="its credential can be decrypted")
-            info = read_account(client, account.platform_account_id, environment.clock)
-        finally:
-            client.close()
-    except AdsyncError as error:
-        code = ExitCode.UNREACHABLE if error.family == "retryable" else code_of(error)
-        return Finding(subject=account.key, detail=one_line(str(error)), code=code)
-    if not info.readable:
-        return Finding(
-            subject=account.key,
-            detail=f"the platform says its status is {info.status}, and lets nothing be read",
-            code=ExitCode.BLOCKED,
-        )
-    if info.timezone != account.timezone:
-        return Finding(
-            subject=account.key,
-            detail=f"its time zone is {info.timezone} on the platform and {account.timezone} here;"
-            " the next sync corrects this",
-            warning=True,
-        )
-    return Finding(
-        subject=account.key, detail=f"readable, status {info.status}, time zone {info.timezone}"
-    )
 
 
 def _alerts(settings: Settings, *, offline: bool) -> Iterator[Finding]:

@@ -86,7 +86,6 @@ def test_help_is_quick_and_opens_nothing(shell: Shell) -> None:
         (["dev", "--port", "70000"], "--port"),
         (["simulate", "serve", "--ads", "0"], "--ads"),
         (["accounts", "remove"], "ACCOUNT"),
-        (["accounts", "add", "--platform", "facebook"], "--account"),
     ],
 )
 def test_a_mistyped_command_is_one_line(shell: Shell, arguments: list[str], words: str) -> None:
