@@ -57,7 +57,7 @@ class Scene:
 
     def settings(self, harness: Harness) -> Any:
         """The knobs of the platform's simulated wire."""
-        return getattr(harness.simulator.simulator, self.platform.value).settings
+        return getattr(harness.simulator.simulator, str(self.platform)).settings
 
     def shrink_pages(self, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
         """Make every listing take many pages or chunks."""
@@ -129,7 +129,7 @@ GOOGLE = Scene(
     ad_list=":searchStream$",
     world={"performance_max": 1},
 )
-SCENES = {scene.platform.value: scene for scene in (META, TIKTOK, GOOGLE)}
+SCENES = {str(scene.platform): scene for scene in (META, TIKTOK, GOOGLE)}
 
 
 def live(harness: Harness, level: str = "ad") -> list[str]:

@@ -31,7 +31,7 @@ def harness(scene: Scene, database_url: str, tmp_path: Path) -> Iterator[Harness
 
 def scene_of(*scenes: Scene) -> pytest.MarkDecorator:
     """These platforms only."""
-    names = [scene.platform.value for scene in scenes]
+    names = [str(scene.platform) for scene in scenes]
     return pytest.mark.parametrize("scene", names, indirect=True)
 
 
