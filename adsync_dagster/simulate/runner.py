@@ -43,8 +43,10 @@ BEGINNING = datetime(2026, 3, 1, tzinfo=UTC)
 REST_DAYS = (0.05, 0.3, 1.5, 9.0, 25.0, 40.0, 62.0)
 #: Where an account's days move longer than Meta's, syncs go on until this much after that.
 REST_BEYOND_WINDOW_DAYS = 12.0
-#: Another sync when the last one could not finish everything, at most so often.
+#: Another sync when the last one could not finish everything, at most so often, and late
+#: enough for every open day to be due again.
 LAST_SYNCS_MAX = 4
+LAST_SYNC_HOURS = 21
 
 log = logging.getLogger("adsync_dagster.sync")
 
@@ -113,6 +115,7 @@ class Runner:
         self.world = World(seed=scenario.seed, clock=self.clock)
         self.simulator = Simulator(self.world)
         self.stage = Stage(self.simulator, TOKENS)
+        self.latency_seconds = config.latency_seconds
         self.answers = Answers()
         self.outcome = Outcome(scenario.seed, Judgement())
         self.capture = _Capture()
@@ -154,6 +157,8 @@ class Runner:
     def _safety(self, until_tick: int | None) -> bool:
         begin = self.clock.now()
         for event in self.scenario.events:
+            if event.kind == "late":
+                continue
             self.clock.instant = max(self.clock.now(), begin + timedelta(minutes=event.minute))
             if not self._happen(event):
                 return False
@@ -164,8 +169,6 @@ class Runner:
     def _happen(self, event: Event) -> bool:
         if event.kind == "run":
             return self.tick(event.name)
-        if event.kind == "late":
-            return True
         if event.kind == "act":
             self._note(f"act:{event.name}", self.stage.play(event))
         elif event.kind == "fault":
@@ -176,6 +179,20 @@ class Runner:
         return True
 
     def _liveness(self) -> None:
+        self._heal()
+        if not self._rest():
+            return
+        for _ in range(LAST_SYNCS_MAX):
+            judgement = self.oracle.at_quiescence()
+            if judgement.word != "fail":
+                break
+            self.clock.instant += timedelta(hours=LAST_SYNC_HOURS)
+            if not self.tick("sync"):
+                return
+        self.outcome.judgement = judgement
+
+    def _heal(self) -> None:
+        """Faults off, rights restored, activity over."""
         self.simulator.faults.disarm()
         self.engine.tap.arm(None)
         for token in self.stage.tokens.values():
@@ -184,24 +201,24 @@ class Runner:
             self.world.set_account_status(account.id, 1)
         if not self.scenario.config.keep_running:
             self._end_activity()
+
+    def _rest(self) -> bool:
+        """Sync until every account's days are final; False when something is wrong."""
         begin = self.clock.now()
         late = [event for event in self.scenario.events if event.kind == "late"]
-        for days in self._rest_days():
+        rest_days = self._rest_days()
+        for days in rest_days:
             moment = begin + timedelta(days=days)
             while late and begin + timedelta(minutes=late[0].minute) <= moment:
                 self._happen_late(begin, late.pop(0))
             self.clock.instant = max(self.clock.now(), moment)
+            if days == rest_days[-1]:
+                # The last look is at one instant: no day begins while accounts take turns.
+                self.latency_seconds = 0.0
             name = "safety_net" if days == 9.0 else "sync"
             if not self.tick(name):
-                return
-        for _ in range(LAST_SYNCS_MAX):
-            judgement = self.oracle.at_quiescence()
-            if judgement.word != "fail":
-                break
-            self.clock.instant += timedelta(hours=7)
-            if not self.tick("sync"):
-                return
-        self.outcome.judgement = judgement
+                return False
+        return True
 
     def _rest_days(self) -> tuple[float, ...]:
         """When the liveness phase syncs: until after the last day of every account is final."""
@@ -337,7 +354,7 @@ class Runner:
 
     def _answered(self, instant: datetime) -> None:
         self.answers.note(instant)
-        self.clock.instant += timedelta(seconds=self.scenario.config.latency_seconds)
+        self.clock.instant += timedelta(seconds=self.latency_seconds)
 
     def _note(self, what: str, happened: bool = True) -> None:
         self.outcome.sometimes[what] = self.outcome.sometimes.get(what, 0) + happened
