@@ -8,12 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
 ROW = re.compile(
-    r"^\| (?P<id>[A-F]\d+(?:-[A-F]\d+)?) \| (?P<fault>[^|]+) \| (?P<how>[^|]+) \|"
+    r"^\| (?P<id>[A-H]\d+(?:-[A-H]\d+)?) \| (?P<fault>[^|]+) \| (?P<how>[^|]+) \|"
     r" (?P<tests>[^|]+) \| (?P<what>[^|]+) \|$",
     re.MULTILINE,
 )
 #: The last number of each section of the catalogue.
-CATALOGUE = {"A": 15, "B": 17, "C": 10, "D": 15, "E": 15, "F": 22}
+CATALOGUE = {"A": 15, "B": 17, "C": 10, "D": 15, "E": 15, "F": 22, "G": 8, "H": 11}
 
 
 def numbers(text: str) -> list[str]:
