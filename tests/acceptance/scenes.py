@@ -40,6 +40,8 @@ class Scene:
     strange_column: str
     #: A report by id that is well-formed and empty.
     empty_report: Fault
+    #: The account's time zone is none that this host knows.
+    unknown_zone: tuple[Fault, ...]
     #: What makes a small listing take many answers.
     small_pages: Mapping[str, Any]
     #: How such an answer's request is recognised.
@@ -89,6 +91,9 @@ META = Scene(
     ),
     strange_column="effective_status",
     empty_report=("empty_page", {"path": "/insights$"}),
+    unknown_zone=(
+        ("set_field", {"path": "^act_", "field": "timezone_name", "value": "Mars/Olympus"}),
+    ),
     small_pages={"page_size_max": 10},
     ad_list="/ads$",
 )
@@ -104,6 +109,10 @@ TIKTOK = Scene(
     ),
     strange_column="effective_status",
     empty_report=("empty_first_page", {"path": "^report/"}),
+    unknown_zone=tuple(
+        ("set_field", {"path": "^advertiser/info", "field": name, "value": "Mars/Olympus"})
+        for name in ("timezone", "display_timezone")
+    ),
     small_pages={},
     ad_list="/ad/get/$",
 )
@@ -125,6 +134,12 @@ GOOGLE = Scene(
     ),
     strange_column="platform_status",
     empty_report=("stream_nothing", {"path": "by day$"}),
+    unknown_zone=(
+        (
+            "stream_field_set",
+            {"path": " customer$", "field": "customer.timeZone", "value": "Mars/Olympus"},
+        ),
+    ),
     small_pages={"stream_chunk_rows": 10},
     ad_list=":searchStream$",
     world={"performance_max": 1},

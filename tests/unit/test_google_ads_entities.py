@@ -28,6 +28,8 @@ def test_lists_have_no_status_filter(level: Level) -> None:
     assert " WHERE " not in query
     assert "segments" not in query
     assert "start_date," not in query
+    # Pages are fixed: a page size is refused, and a stream has none.
+    assert set(done.requests[0].json) == {"query"}
     assert done.requests[0].path == f"/v26/customers/{ACCOUNT}/googleAds:searchStream"
     assert done.verdict is not None
     assert done.verdict.row_count == 0

@@ -33,9 +33,10 @@ from adsync_dagster.errors import (
     TooMuchData,
     UsageError,
 )
-from adsync_dagster.platforms.protocol import Credential, Response
+from adsync_dagster.platforms.protocol import Credential, Request, Response
 from adsync_dagster.platforms.tiktok import TikTokAdapter
 from adsync_dagster.platforms.tiktok_entities import instant, money_text
+from adsync_dagster.platforms.tiktok_reports import TASK_CREATE
 from adsync_dagster.records import LEVELS, DailyMetrics, DayTotals, Entity, Level
 
 DAY = days("2026-11-01", "2026-11-01")
@@ -289,6 +290,41 @@ def test_a_report_asks_for_the_deleted_by_its_own_levels_filter() -> None:
     assert orjson.loads(first["dimensions"]) == ["ad_id", "stat_time_day"]
     assert (first["start_date"], first["end_date"]) == ("2026-11-01", "2026-11-30")
     assert (second["start_date"], second["end_date"]) == ("2026-12-01", "2026-12-05")
+
+
+def test_37_months_come_in_spans_of_30_days() -> None:
+    """Each day is asked for once, at every level and in the totals, at most 30 at a time."""
+    whole = days("2023-10-27", "2026-11-23")
+    assert whole.days == ADAPTER.rules.retention_days + 1
+    for read in (
+        WHOLE.report(ACCOUNT, Level.CAMPAIGN, whole, STARTED),
+        WHOLE.report_totals(ACCOUNT, whole, STARTED),
+    ):
+        done = run(read, [page([], size=1000)] * 38)
+        assert done.error is None
+        spans = [(r.params["start_date"], r.params["end_date"]) for r in done.requests]
+        pieces = [days(since, until) for since, until in spans]
+        assert max(piece.days for piece in pieces) == 30
+        assert sum(piece.days for piece in pieces) == whole.days
+        assert (spans[0][0], spans[-1][1]) == ("2023-10-27", "2026-11-23")
+
+
+def test_every_path_ends_with_a_slash() -> None:
+    """Without it TikTok answers 404 in plain text."""
+    reads = [
+        ADAPTER.read_accounts(STARTED),
+        ADAPTER.read_account(ACCOUNT, STARTED),
+        ADAPTER.list_entities(ACCOUNT, Level.AD, STARTED),
+        ADAPTER.lookup_entities(ACCOUNT, Level.AD, ["1"], STARTED),
+        ADAPTER.report(ACCOUNT, Level.AD, DAY, STARTED),
+        ADAPTER.report_totals(ACCOUNT, DAY, STARTED),
+    ]
+    for read in reads:
+        request = next(read)
+        assert isinstance(request, Request)
+        assert request.path.startswith("/open_api/v1.3/")
+        assert request.path.endswith("/")
+    assert TASK_CREATE.endswith("/")
 
 
 def test_totals_are_asked_for_without_any_filter() -> None:
