@@ -1,9 +1,10 @@
 """Faults by name, armed by rule: the next n requests matching a path answer with this.
 
 A rule fires at one stage of a request's life: `hook` before anything, `answer` instead of the
-wire, `time` to show an older truth, `payload` on the JSON before it is encoded, `encode` on the
-bytes, `transport` on the socket. Draws come from a seeded generator of their own, so that
-leaving a fault out does not reshuffle the world. Every hit is recorded for the judge.
+wire, `time` to show an older truth, `payload` on the JSON before it is encoded, `rewrite` on the
+JSON of any wire, by a function `change`, `encode` on the bytes, `transport` on the socket. Draws
+come from a seeded generator of their own, so that leaving a fault out does not reshuffle the
+world. Every hit is recorded for the judge.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ STAGES: dict[str, str] = {
     "call": "hook",
     "stale": "time",
     "swapped": "payload",
+    "rewrite": "rewrite",
     "html_body": "answer",
     "empty_body": "answer",
     "http_status": "answer",

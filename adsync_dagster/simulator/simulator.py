@@ -6,15 +6,18 @@ in a loopback port. Paths under /_sim/ are the control surface for other process
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from adsync_dagster.simulator.control import PREFIX, answer_control
 from adsync_dagster.simulator.facebook import FacebookWire, split_version
+from adsync_dagster.simulator.facebook_faults import answer_instead as plain_answer
 from adsync_dagster.simulator.faults import Faults, Rule
 from adsync_dagster.simulator.google_ads import GoogleAdsWire, is_google_path
 from adsync_dagster.simulator.http import Answer, BrokenTransport, Call, read_form
@@ -34,10 +37,23 @@ class Seen:
     status: int
 
 
-class Simulator:
-    """Answers requests from a world."""
+class Wire(Protocol):
+    """A platform's wire from elsewhere: it renders the world, and this simulator spoils it."""
 
-    def __init__(self, world: World, *, requests_kept: int = 10_000) -> None:
+    def serves(self, path: str) -> bool:
+        """Whether a request to this path is its own."""
+
+    def handle(self, call: Call) -> Answer:
+        """The right answer. What is in `payload` is encoded as JSON."""
+
+
+class Simulator:
+    """Answers requests from a world. `wires` are asked before those of the built-in platforms."""
+
+    def __init__(
+        self, world: World, *, wires: Sequence[Wire] = (), requests_kept: int = 10_000
+    ) -> None:
+        self.wires = tuple(wires)
         self.world = world
         self.faults = Faults(world.seed, world.now)
         self.facebook = FacebookWire(world, self.faults)
@@ -69,6 +85,7 @@ class Simulator:
                 return answer_control(self, call).encode()
             answer, where = self._answer(call)
             self.requests.append(Seen(self.world.now(), call.method, path, answer.status))
+            answer = self._rewrite(call.method, where, answer)
             encoded = self._spoil_bytes(call.method, where, answer)
         for rule in self.faults.fire("transport", call.method, where):
             raise BrokenTransport(rule.name, encoded, rule.options)
@@ -76,12 +93,32 @@ class Simulator:
 
     def _answer(self, call: Call) -> tuple[Answer, str]:
         """The answer of the platform whose path it is, and the path as faults match it."""
+        for wire in self.wires:
+            if wire.serves(call.path):
+                return self._plain_faults(call) or wire.handle(call), call.path
         if call.path.startswith(TIKTOK_PREFIX):
             return self.tiktok.handle(call), where_of_tiktok(call.path)
         if is_google_path(call.path):
             return self.google_ads.handle(call), self.google_ads.where(call)
         where = "/".join(split_version(call.path, self.facebook.settings)[1])
         return self.facebook.handle(call), where
+
+    def _plain_faults(self, call: Call) -> Answer | None:
+        """What faults do before a wire that knows nothing of them; an answer in its place."""
+        for rule in self.faults.fire("hook", call.method, call.path):
+            rule.options["do"]()
+        for rule in self.faults.fire("answer", call.method, call.path):
+            return plain_answer(rule, "")
+        return None
+
+    def _rewrite(self, method: str, where: str, answer: Answer) -> Answer:
+        """The answer with its JSON as `rewrite` faults make it."""
+        if answer.payload is None:
+            return answer
+        for rule in self.faults.fire("rewrite", method, where):
+            payload = rule.options["change"](copy.deepcopy(answer.payload))
+            answer = Answer(answer.status, payload, answer.headers)
+        return answer
 
     def _spoil_bytes(self, method: str, where: str, answer: Answer) -> Answer:
         for rule in self.faults.fire("encode", method, where):

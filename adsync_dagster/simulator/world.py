@@ -58,10 +58,11 @@ class EntityView:
 class World(Actions):
     """Accounts of any platform under one clock. See Actions for the verbs."""
 
-    def add_facebook_account(
+    def add_account(
         self,
-        account_id: str = "act_501",
-        name: str = "Shop US",
+        platform: str,
+        account_id: str,
+        name: str = "Shop",
         currency: str = "USD",
         timezone: str = "America/New_York",
         *,
@@ -71,16 +72,29 @@ class World(Actions):
         history_days: int = 90,
         stopped: bool = True,
     ) -> SimAccount:
-        """Add a Meta account with history up to now.
+        """Add an account of a platform, by its key, with history up to now.
 
         About a sixth of its objects are already paused, archived or deleted, as in real
         accounts, unless `stopped` is False.
         """
         with self.acting():
-            account = self._open(account_id, name, currency, timezone, history_days)
+            account = self._open(
+                account_id, name, currency, timezone, history_days, platform=platform
+            )
             size = Size(campaigns, adsets, ads, history_days, stopped=stopped)
             populate(self, account, size)
             return account
+
+    def add_facebook_account(
+        self,
+        account_id: str = "act_501",
+        name: str = "Shop US",
+        currency: str = "USD",
+        timezone: str = "America/New_York",
+        **sizes: Any,
+    ) -> SimAccount:
+        """Add a Meta account; for the sizes see add_account."""
+        return self.add_account("facebook", account_id, name, currency, timezone, **sizes)
 
     def add_tiktok_account(
         self,
@@ -88,24 +102,13 @@ class World(Actions):
         name: str = "Shop TT",
         currency: str = "USD",
         timezone: str = "America/Los_Angeles",
-        *,
-        campaigns: int = 40,
-        adsets: int = 150,
-        ads: int = 600,
-        history_days: int = 90,
-        stopped: bool = True,
+        **sizes: Any,
     ) -> SimAccount:
-        """Add a TikTok advertiser with history up to now, a sixth of it already stopped.
+        """Add a TikTok advertiser; for the sizes see add_account.
 
         TikTok has no archive: what is ARCHIVED is an ad group or ad that it froze.
         """
-        with self.acting():
-            account = self._open(
-                account_id, name, currency, timezone, history_days, platform="tiktok"
-            )
-            size = Size(campaigns, adsets, ads, history_days, stopped=stopped)
-            populate(self, account, size)
-            return account
+        return self.add_account("tiktok", account_id, name, currency, timezone, **sizes)
 
     def add_google_ads_account(
         self,
@@ -114,27 +117,18 @@ class World(Actions):
         currency: str = "USD",
         timezone: str = "America/New_York",
         *,
-        campaigns: int = 40,
-        adsets: int = 150,
-        ads: int = 600,
-        history_days: int = 90,
-        stopped: bool = True,
         performance_max: int = 0,
+        **sizes: Any,
     ) -> SimAccount:
-        """Add a Google Ads account with history up to now, a sixth of it already stopped.
+        """Add a Google Ads account; for the sizes see add_account.
 
         Ad sets are its ad groups; an ad's id is its key, `ad_group~ad`. The first
         `performance_max` campaigns are of that kind: what delivers in them is no ad.
         """
-        with self.acting():
-            account = self._open(
-                account_id, name, currency, timezone, history_days, platform="google_ads"
-            )
-            size = Size(campaigns, adsets, ads, history_days, stopped=stopped)
-            populate(self, account, size)
-            for campaign in list(account.entities["campaign"].values())[:performance_max]:
-                campaign.traits["channel_type"] = "PERFORMANCE_MAX"
-            return account
+        account = self.add_account("google_ads", account_id, name, currency, timezone, **sizes)
+        for campaign in list(account.entities["campaign"].values())[:performance_max]:
+            campaign.traits["channel_type"] = "PERFORMANCE_MAX"
+        return account
 
     def add_bulk_facebook_account(
         self,
