@@ -56,8 +56,9 @@ ONLY = {
     ),
     "the simulator": (
         {"adsync_dagster.simulator"},
-        ("simulator/", "simulate/", "cli.py", "commands/", "demo/"),
+        ("simulator/", "simulate/", "conformance/", "cli.py", "commands/", "demo/"),
     ),
+    "the conformance suite": ({"adsync_dagster.conformance"}, ("conformance/",)),
 }
 
 #: Statements as this project writes them, and lower-case ones that a string begins with.
