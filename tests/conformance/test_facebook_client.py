@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +16,6 @@ import pytest
 
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.errors import (
-    AdsyncError,
     Blocked,
     CredentialBlocked,
     Defect,
@@ -27,10 +26,8 @@ from adsync_dagster.platforms.facebook import FacebookAdapter, ReadLimits
 from adsync_dagster.platforms.protocol import Credential, Read
 from adsync_dagster.records import (
     LEVELS,
-    ChangeHint,
     DailyMetrics,
     DateRange,
-    DayTotals,
     Entity,
     Level,
 )
@@ -180,24 +177,6 @@ def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
     }
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_listing_shows_everything_that_is_not_deleted(stand: Stand, level: Level) -> None:
-    """Archived and paused objects included, over many pages."""
-    records = stand.read(stand.adapter.list_entities("act_501", level, NOW))
-    assert entities(records) == entity_truth(stand, level, deleted=False)
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_look_up_shows_the_deleted_too(stand: Stand, level: Level) -> None:
-    """By id everything that ever was is shown, and an unknown id is named as missing."""
-    ids = stand.ids(level)
-    records, verdict = stand.client.rows(
-        stand.adapter.lookup_entities("act_501", level, [*ids, "999"], NOW)
-    )
-    assert entities(records) == entity_truth(stand, level, deleted=True)
-    assert verdict.missing_ids == {"999"}
-
-
 @pytest.mark.parametrize("days", [SHORT, LONG], ids=["direct", "by run"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: DateRange) -> None:
@@ -214,33 +193,6 @@ def test_a_generous_meta_shows_the_deleted_as_well(stand: Stand, mode: str) -> N
     stand.settings.deleted_rows = mode
     records = stand.read(stand.adapter.report("act_501", Level.AD, LONG, NOW))
     assert metrics(records) == metrics_truth(stand, Level.AD, LONG, set(stand.ids(Level.AD)))
-
-
-@pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("level", LEVELS)
-def test_reports_by_id_show_the_deleted_too(stand: Stand, level: Level, days: DateRange) -> None:
-    """What an account-wide report hides is read entity by entity."""
-    ids = stand.ids(level)
-    records, verdict = stand.client.rows(
-        stand.adapter.report_entities("act_501", level, [*ids, "999"], days, NOW)
-    )
-    assert metrics(records) == metrics_truth(stand, level, days, set(ids))
-    assert verdict.missing_ids == {"999"}
-
-
-def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
-    """The account's own totals include what is deleted."""
-    records = stand.read(stand.adapter.report_totals("act_501", LONG, NOW))
-    seen = {record.date: record for record in records if isinstance(record, DayTotals)}
-    for ordinal in range(LONG.since.toordinal(), LONG.until.toordinal() + 1):
-        day = date.fromordinal(ordinal)
-        truth = numbers_of(stand.world.ledger.account_total("act_501", day))
-        record = seen.get(day)
-        if record is None:
-            assert not any(truth)
-        else:
-            assert (record.impressions, record.clicks) == truth[:2]
-            assert (record.spend, record.conversions, record.conversion_value) == truth[3:]
 
 
 def test_the_tokens_accounts_are_found(stand: Stand) -> None:
@@ -265,34 +217,6 @@ def test_budgets_are_major_units(stand: Stand) -> None:
             stand.adapter.lookup_entities(account, Level.CAMPAIGN, [campaign], NOW)
         )
         assert records[0].extra["daily_budget"] == amount
-
-
-def test_the_change_history_tells_of_changes_between_polls(stand: Stand) -> None:
-    """A pause and a resume that no listing saw are both hinted at, in order."""
-    ad = next(
-        entity.id
-        for entity in stand.world.entities("act_501", "ad")
-        if entity.effective == "ACTIVE"
-    )
-    stand.world.advance(hours=1)
-    stand.world.pause("ad", ad)
-    stand.world.advance(hours=1)
-    stand.world.resume("ad", ad)
-    stand.world.advance(hours=1)
-    now = stand.clock.now()
-    hints = [
-        record
-        for record in stand.read(
-            stand.adapter.read_change_history("act_501", now - timedelta(hours=4), now, now)
-        )
-        if isinstance(record, ChangeHint) and record.platform_id == ad
-    ]
-    assert [(hint.old_status, hint.new_status) for hint in hints] == [
-        ("ACTIVE", "PAUSED"),
-        ("PAUSED", "ACTIVE"),
-    ]
-    for hint, truth in zip(hints, stand.world.ledger.statuses("ad", ad)[-2:], strict=True):
-        assert abs((hint.occurred_at - truth.time).total_seconds()) <= 60
 
 
 def test_heavy_reports_are_asked_for_in_parts(stand: Stand) -> None:
@@ -380,92 +304,24 @@ ONCE: list[tuple[str, dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("fault", "options"), ONCE, ids=[f"{n}-{list(o.values())}" for n, o in ONCE]
 )
-def test_one_fault_costs_a_try_or_the_read_and_never_the_truth(
+def test_a_fault_in_a_runs_pages_costs_a_try_or_the_read(
     stand: Stand, fault: str, options: dict[str, Any], skip: int
 ) -> None:
-    """Listing, direct report, run and reads by id: whole, or a retryable error."""
-    reads = {
-        "ads$": lambda: (
-            entities(stand.read(stand.adapter.list_entities("act_501", Level.AD, NOW)))
-            == entity_truth(stand, Level.AD, deleted=False)
-        ),
-        "^act_501/insights$": lambda: (
-            metrics(stand.read(stand.adapter.report("act_501", Level.AD, SHORT, NOW)))
-            == metrics_truth(stand, Level.AD, SHORT, set(stand.ids(Level.AD, deleted=False)))
-        ),
-        r"^\d+/insights$": lambda: (
-            metrics(stand.read(stand.adapter.report("act_501", Level.AD, LONG, NOW)))
-            == metrics_truth(stand, Level.AD, LONG, set(stand.ids(Level.AD, deleted=False)))
-        ),
-        r"^\d+$": lambda: (
-            entities(
-                stand.read(
-                    stand.adapter.lookup_entities("act_501", Level.AD, stand.ids(Level.AD), NOW)
-                )
-            )
-            == entity_truth(stand, Level.AD, deleted=True)
-        ),
-    }
-    for path, is_true in reads.items():
-        stand.arm(fault, path=path, skip=skip, **options)
-        try:
-            assert is_true(), path
-        except Retryable:
-            continue
-
-
-@pytest.mark.parametrize(
-    ("fault", "options"),
-    [
-        ("empty_first_page", {}),
-        ("empty_first_page", {"paging": True}),
-        ("missing_next", {}),
-        ("cut_rows", {"skip": 1}),
-        ("shift_rows", {}),
-        ("repeat_rows", {}),
-        ("missing_paging", {"skip": 2}),
-        ("endless_pages", {}),
-        ("drop_field", {"field": "status"}),
-        ("set_field", {"field": "account_id", "value": "777"}),
-        ("set_field", {"field": "id", "value": 120200013000000010}),
-        ("set_field", {"field": "effective_status", "value": None}),
-    ],
-)
-def test_a_listing_that_is_never_right_is_never_believed(
-    stand: Stand, fault: str, options: dict[str, Any]
-) -> None:
-    """A lasting fault ends as an incomplete read, except a repetition, which is harmless."""
-    stand.arm(fault, path="ads$", count=None, **options)
+    """The rows of an asynchronous report: whole, or a retryable error."""
+    stand.arm(fault, path=r"^\d+/insights$", skip=skip, **options)
     try:
-        records = stand.read(stand.adapter.list_entities("act_501", Level.AD, NOW))
+        records = stand.read(stand.adapter.report("act_501", Level.AD, LONG, NOW))
     except Retryable:
         return
-    assert fault == "repeat_rows"
-    assert entities(records) == entity_truth(stand, Level.AD, deleted=False)
+    ids = set(stand.ids(Level.AD, deleted=False))
+    assert metrics(records) == metrics_truth(stand, Level.AD, LONG, ids)
 
 
-@pytest.mark.parametrize(
-    ("fault", "options"),
-    [
-        ("swapped", {}),
-        ("set_field", {"field": "account_id", "value": "777"}),
-        ("set_field", {"field": "date_start", "value": "2026-01-01"}),
-        ("set_field", {"field": "spend", "value": 12.5}),
-        ("set_field", {"field": "spend", "value": "NaN"}),
-        ("set_field", {"field": "impressions", "value": None}),
-        ("drop_field", {"field": "ad_id"}),
-        ("drop_field", {"field": "spend"}),
-        ("endless_pages", {}),
-    ],
-)
-def test_report_rows_that_are_not_ours_are_refused(
-    stand: Stand, fault: str, options: dict[str, Any]
-) -> None:
-    """A row of another day or account, or without its numbers, fails the read."""
-    if fault == "swapped":
-        other = DateRange(since=date(2026, 2, 25), until=date(2026, 2, 26))
-        stand.read(stand.adapter.report("act_501", Level.AD, other, NOW))
-    stand.arm(fault, path="insights$", count=None, **options)
+def test_an_answer_about_other_days_is_refused(stand: Stand) -> None:
+    """A cached or mixed-up answer does not pass for the one that was asked for."""
+    other = DateRange(since=date(2026, 2, 25), until=date(2026, 2, 26))
+    stand.read(stand.adapter.report("act_501", Level.AD, other, NOW))
+    stand.arm("swapped", path="insights$", count=None)
     with pytest.raises(Retryable):
         stand.read(stand.adapter.report("act_501", Level.AD, SHORT, NOW))
 
@@ -514,35 +370,6 @@ def test_batches_that_go_wrong_lose_nobody(stand: Stand, fault: str, count: int 
     assert entities(records) == entity_truth(stand, Level.AD, deleted=True)
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        ("token_expired", CredentialBlocked),
-        ("token_revoked", CredentialBlocked),
-        ("token_checkpoint", CredentialBlocked),
-        ("token_invalid", CredentialBlocked),
-        ("token_401", CredentialBlocked),
-        ("session_102", CredentialBlocked),
-        ("permission", PermissionBlocked),
-        ("permission_10", PermissionBlocked),
-        ("permission_100", PermissionBlocked),
-        ("capability", PermissionBlocked),
-        ("dev_tier", PermissionBlocked),
-        ("profile_not_linked", PermissionBlocked),
-    ],
-)
-def test_what_a_person_must_mend_blocks_at_once(
-    stand: Stand, error: str, kind: type[AdsyncError]
-) -> None:
-    """Dead tokens and missing rights are not tried again."""
-    stand.arm("error", path="ads$", error=error, count=None)
-    with pytest.raises(kind):
-        stand.read(stand.adapter.list_entities("act_501", Level.AD, NOW))
-    assert [seen.path for seen in stand.simulator.simulator.requests].count(
-        "/v26.0/act_501/ads"
-    ) == 1
-
-
 @pytest.mark.parametrize("error", ["app_limit", "buc_insights", "buc_management", "blocked_abuse"])
 def test_long_throttles_release_the_worker(stand: Stand, error: str) -> None:
     """A throttle that lasts is reported with its length instead of being waited out."""
@@ -581,13 +408,6 @@ def test_history_older_than_meta_keeps_blocks(stand: Stand) -> None:
     old = DateRange(since=date(2022, 1, 1), until=date(2022, 1, 3))
     with pytest.raises(Blocked, match="37 months"):
         stand.read(stand.adapter.report("act_501", Level.AD, old, NOW))
-
-
-def test_a_redirect_is_an_alarm(stand: Stand) -> None:
-    """Nobody follows it."""
-    stand.arm("redirect", path="ads$", count=None)
-    with pytest.raises(Defect):
-        stand.read(stand.adapter.list_entities("act_501", Level.AD, NOW))
 
 
 def test_a_slow_drip_and_a_hang_end(stand: Stand) -> None:

@@ -21,7 +21,6 @@ from adsync_dagster.errors import (
     AdsyncError,
     Blocked,
     CredentialBlocked,
-    Defect,
     PermissionBlocked,
     PlatformBusy,
     Retryable,
@@ -219,17 +218,6 @@ def test_a_listing_shows_everything_that_ever_was(stand: Stand, level: Level) ->
     assert any("DELETED" in (record.status, record.effective_status) for record in records)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_look_up_shows_the_same(stand: Stand, level: Level) -> None:
-    """By id everything that ever was is shown, and an unknown id is named as missing."""
-    unknown = "999~999" if level is Level.AD else "999"
-    records, verdict = stand.client.rows(
-        stand.adapter.lookup_entities(ACCOUNT, level, [*stand.ids(level), unknown], NOW)
-    )
-    assert entities(records) == entity_truth(stand, level)
-    assert verdict.missing_ids == {unknown}
-
-
 @pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: DateRange) -> None:
@@ -237,18 +225,6 @@ def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: 
     records = stand.read(stand.adapter.report(ACCOUNT, level, days, NOW))
     assert metrics(records) == truth_at(stand, level, days)
     assert records
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_reports_by_id_show_the_same(stand: Stand, level: Level) -> None:
-    """Entity by entity, and an unknown one is not taken for one without numbers."""
-    ids = stand.ids(level)
-    unknown = "999~999" if level is Level.AD else "999"
-    records, verdict = stand.client.rows(
-        stand.adapter.report_entities(ACCOUNT, level, [*ids[::2], unknown], LONG, NOW)
-    )
-    assert metrics(records) == metrics_truth(stand, level, LONG, set(ids[::2]))
-    assert verdict.missing_ids == {unknown}
 
 
 def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
@@ -461,96 +437,6 @@ def test_the_developer_token_is_sent_where_there_is_one(stand: Stand) -> None:
     assert stand.as_(developer_token="sim_dev").rows(stand.adapter.read_account(ACCOUNT, NOW))[0]
 
 
-#: Faults of a single answer, and what they are armed with.
-ONCE: list[tuple[str, dict[str, Any]]] = [
-    ("reset", {}),
-    ("reset_mid_body", {}),
-    ("long_content_length", {"extra": 10}),
-    ("html_body", {}),
-    ("html_body", {"status": 200}),
-    ("empty_body", {}),
-    ("cut_json", {}),
-    ("invalid_json", {}),
-    ("not_a_number", {}),
-    ("deep_json", {}),
-    ("http_status", {"status": 500}),
-    ("http_status", {"status": 503, "retry_after": 3}),
-    ("http_status", {"status": 429}),
-    ("google_error", {"error": "internalError.TRANSIENT_ERROR"}),
-    ("google_error", {"error": "internalError.DEADLINE_EXCEEDED"}),
-    (
-        "google_error",
-        {"error": "quotaError.RESOURCE_TEMPORARILY_EXHAUSTED", "retry_delay": "1.5s"},
-    ),
-    ("google_error", {"error": "authenticationError.OAUTH_TOKEN_EXPIRED"}),
-    ("stream_error", {"error": "internalError.INTERNAL_ERROR"}),
-    ("stream_other_mask", {}),
-    ("stream_rows_doubled", {}),
-    ("stream_field_dropped", {"field": "customer.id"}),
-    ("stream_field_set", {"field": "customer.id", "value": "777"}),
-    ("gzip_bomb", {"bytes": 6_000_000}),
-    ("huge_body", {"bytes": 5_000_000}),
-]
-
-
-@pytest.mark.parametrize(
-    ("fault", "options"), ONCE, ids=[f"{name} {options}" for name, options in ONCE]
-)
-def test_a_passing_fault_is_survived_or_told(
-    stand: Stand, fault: str, options: dict[str, Any]
-) -> None:
-    """One bad answer: every kind of read gives the ledger's truth or raises Retryable."""
-    reads = {
-        "campaign$": lambda: (
-            entities(stand.read(stand.adapter.list_entities(ACCOUNT, Level.CAMPAIGN, NOW)))
-            == entity_truth(stand, Level.CAMPAIGN)
-        ),
-        "ad_group_ad by day$": lambda: (
-            metrics(stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW)))
-            == truth_at(stand, Level.AD, SHORT)
-        ),
-        "ad_group$": lambda: (
-            entities(
-                stand.read(
-                    stand.adapter.lookup_entities(ACCOUNT, Level.ADSET, stand.ids(Level.ADSET), NOW)
-                )
-            )
-            == entity_truth(stand, Level.ADSET)
-        ),
-    }
-    for path, is_true in reads.items():
-        stand.arm(fault, path=path, **options)
-        try:
-            assert is_true(), path
-        except Retryable:
-            continue
-
-
-@pytest.mark.parametrize(
-    ("fault", "options"),
-    [
-        ("cut_json", {}),
-        ("reset_mid_body", {}),
-        ("stream_error", {"error": "internalError.INTERNAL_ERROR"}),
-        ("stream_other_mask", {}),
-        ("stream_field_dropped", {"field": "metrics.costMicros"}),
-        ("stream_field_dropped", {"field": "adGroupAd.ad.id"}),
-        ("stream_field_set", {"field": "customer.id", "value": "777"}),
-        ("stream_field_set", {"field": "segments.date", "value": "2026-01-01"}),
-        ("stream_field_set", {"field": "metrics.costMicros", "value": 12}),
-        ("stream_field_set", {"field": "metrics.conversions", "value": "NaN"}),
-        ("stream_field_set", {"field": "metrics.impressions", "value": None}),
-    ],
-)
-def test_a_stream_that_is_never_right_is_never_believed(
-    stand: Stand, fault: str, options: dict[str, Any]
-) -> None:
-    """A lasting fault ends as an incomplete read."""
-    stand.arm(fault, path="by day$", count=None, **options)
-    with pytest.raises(Retryable):
-        stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
-
-
 def test_a_removal_while_a_stream_breaks_is_seen(stand: Stand) -> None:
     """The stream that is begun again tells the newer truth, and its rows win."""
     ad = next(e.id for e in stand.world.entities(ACCOUNT, "ad") if e.own == "ACTIVE"
@@ -560,27 +446,6 @@ def test_a_removal_while_a_stream_breaks_is_seen(stand: Stand) -> None:
     records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
     assert entities(records)[ad][1] == "DELETED"
     assert entities(records) == entity_truth(stand, Level.AD)
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        ("authorizationError.USER_PERMISSION_DENIED", PermissionBlocked),
-        ("authorizationError.CLOUD_PROJECT_NOT_APPROVED_FOR_PRODUCTION", PermissionBlocked),
-        ("authorizationError.CUSTOMER_NOT_ENABLED", AccountBlocked),
-        ("quotaError.ACCESS_PROHIBITED", PermissionBlocked),
-        ("queryError.UNRECOGNIZED_FIELD", Defect),
-    ],
-)
-def test_what_a_person_must_mend_is_asked_once(
-    stand: Stand, error: str, kind: type[AdsyncError]
-) -> None:
-    """Missing rights, closed accounts and our own mistakes are not tried again."""
-    stand.arm("google_error", path="ad_group_ad$", error=error, count=None)
-    with pytest.raises(kind):
-        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
-    asked = [seen for seen in stand.simulator.simulator.requests if "googleAds" in seen.path]
-    assert len(asked) == 1
 
 
 def test_a_used_up_quota_releases_the_worker(stand: Stand) -> None:
@@ -609,13 +474,6 @@ def test_history_older_than_google_keeps_blocks(stand: Stand) -> None:
     old = DateRange(since=date(2022, 1, 1), until=date(2022, 1, 3))
     with pytest.raises(Blocked, match="37 months"):
         stand.read(stand.adapter.report(ACCOUNT, Level.AD, old, NOW))
-
-
-def test_a_redirect_is_an_alarm(stand: Stand) -> None:
-    """Nobody follows it."""
-    stand.arm("redirect", path="ad_group_ad$", count=None)
-    with pytest.raises(Defect):
-        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
 
 
 def test_a_hang_within_a_stream_ends(stand: Stand) -> None:

@@ -6,7 +6,7 @@ there is no third outcome. Truth is taken from the world, never from the wire.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,12 +16,7 @@ import pytest
 
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.errors import (
-    AccountBlocked,
-    AdsyncError,
-    Blocked,
     CredentialBlocked,
-    Defect,
-    IncompleteRead,
     PermissionBlocked,
     Retryable,
     UsageError,
@@ -209,26 +204,6 @@ def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
     }
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_listing_shows_everything_that_ever_was(stand: Stand, level: Level) -> None:
-    """Deleted, frozen and paused objects included, with the statuses that are true."""
-    records = stand.read(stand.adapter.list_entities(ACCOUNT, level, NOW))
-    truth = entity_truth(stand, level)
-    assert entities(records) == truth
-    assert {"DELETED", "ACTIVE"} <= {effective for _, _, effective, _, _ in truth.values()}
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_look_up_shows_the_deleted_too(stand: Stand, level: Level) -> None:
-    """By id everything that ever was is shown, and an unknown id is named as missing."""
-    ids = stand.ids(level)
-    records, verdict = stand.client.rows(
-        stand.adapter.lookup_entities(ACCOUNT, level, [*ids, "999"], NOW)
-    )
-    assert entities(records) == entity_truth(stand, level)
-    assert verdict.missing_ids == {"999"}
-
-
 def test_every_hold_of_the_world_has_its_status(stand: Stand) -> None:
     """Reviews, refusals and partial delivery arrive as the world means them."""
     ads = [ad.id for ad in stand.world.entities(ACCOUNT, "ad") if ad.effective == "ACTIVE"]
@@ -239,17 +214,6 @@ def test_every_hold_of_the_world_has_its_status(stand: Stand) -> None:
     assert entities(records) == entity_truth(stand, Level.AD)
 
 
-@pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: DateRange) -> None:
-    """Rows of everything, the deleted included, in windows of thirty days."""
-    records = stand.read(stand.adapter.report(ACCOUNT, level, days, NOW))
-    truth = metrics_truth(stand, level, days)
-    assert metrics(records) == truth
-    gone = set(stand.ids(level)) - set(stand.ids(level, deleted=False))
-    assert gone & {entity_id for entity_id, _ in truth}
-
-
 @pytest.mark.parametrize("level", LEVELS)
 def test_rows_name_the_parents_their_day_counted_for(stand: Stand, level: Level) -> None:
     """A row knows its ad group and campaign, so that a stub entity finds its place."""
@@ -258,17 +222,6 @@ def test_rows_name_the_parents_their_day_counted_for(stand: Stand, level: Level)
         campaign, adset = truth[record.platform_id][3:]
         assert (str(record.campaign_id), str(record.adset_id)) == (campaign, adset)
         assert (record.reach is None) == (record.impressions == "0")
-
-
-@pytest.mark.parametrize("days", [SHORT, LONG], ids=["short", "long"])
-@pytest.mark.parametrize("level", LEVELS)
-def test_reports_by_id_show_the_deleted_too(stand: Stand, level: Level, days: DateRange) -> None:
-    """An id filter alone would hide them."""
-    gone = set(stand.ids(level)) - set(stand.ids(level, deleted=False))
-    records = stand.read(stand.adapter.report_entities(ACCOUNT, level, [*gone, "999"], days, NOW))
-    truth = metrics_truth(stand, level, days, gone)
-    assert metrics(records) == truth
-    assert truth
 
 
 def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
@@ -411,128 +364,6 @@ def test_an_ad_created_between_two_pages_hides_nobody(stand: Stand) -> None:
     assert set(before) <= set(entities(records))
 
 
-#: Faults of a single answer, and what they are armed with.
-ONCE: list[tuple[str, dict[str, Any]]] = [
-    ("reset", {}),
-    ("reset_mid_body", {}),
-    ("html_body", {}),
-    ("html_body", {"status": 200}),
-    ("empty_body", {}),
-    ("cut_json", {}),
-    ("invalid_json", {}),
-    ("not_a_number", {}),
-    ("http_status", {"status": 500}),
-    ("http_status", {"status": 429}),
-    ("tiktok_error", {"code": 40100}),
-    ("tiktok_error", {"code": 40700}),
-    ("tiktok_error", {"code": 50000}),
-    ("tiktok_error", {"code": 50002}),
-    ("tiktok_error", {"code": 51305, "status": 500}),
-    ("data_is_null", {}),
-    ("page_info_missing", {}),
-    ("page_info_wrong", {}),
-    ("total_shrinks", {}),
-    ("cut_rows", {}),
-    ("shift_rows", {}),
-    ("repeat_rows", {}),
-    ("endless_pages", {}),
-    ("huge_body", {"bytes": 20_000_000}),
-]
-
-
-@pytest.mark.parametrize("skip", [0, 1])
-@pytest.mark.parametrize(
-    ("fault", "options"), ONCE, ids=[f"{n}-{list(o.values())}" for n, o in ONCE]
-)
-def test_one_fault_costs_a_try_or_the_read_and_never_the_truth(
-    stand: Stand, fault: str, options: dict[str, Any], skip: int
-) -> None:
-    """Listing, report and reads by id: whole, or a retryable error."""
-    adapter = TikTokAdapter(limits=replace(SMALL, page_rows=20))
-    ids = stand.ids(Level.AD)
-    reads: dict[str, tuple[Callable[[], Read], Callable[[list[Any]], bool]]] = {
-        "ad/get": (
-            lambda: adapter.list_entities(ACCOUNT, Level.AD, NOW),
-            lambda found: entities(found) == entity_truth(stand, Level.AD),
-        ),
-        "report/integrated": (
-            lambda: adapter.report(ACCOUNT, Level.AD, SHORT, NOW),
-            lambda found: metrics(found) == metrics_truth(stand, Level.AD, SHORT),
-        ),
-        "report/": (
-            lambda: adapter.report_entities(ACCOUNT, Level.AD, ids, SHORT, NOW),
-            lambda found: metrics(found) == metrics_truth(stand, Level.AD, SHORT),
-        ),
-    }
-    for path, (read, is_true) in reads.items():
-        stand.arm(fault, path=path, skip=skip, **options)
-        try:
-            assert is_true(stand.read(read())), path
-        except Retryable:
-            continue
-        finally:
-            stand.simulator.faults.disarm()
-
-
-@pytest.mark.parametrize(
-    ("fault", "options"),
-    [
-        ("empty_page", {}),
-        ("cut_rows", {}),
-        ("shift_rows", {}),
-        ("repeat_rows", {}),
-        ("total_shrinks", {}),
-        ("endless_pages", {}),
-        ("page_info_wrong", {"info": {"page_size": 10}}),
-        ("page_info_wrong", {"info": {"total_page": 77}}),
-        ("page_info_wrong", {"info": {"total_number": "9"}}),
-        ("drop_field", {"field": "ad_id"}),
-        ("set_field", {"field": "advertiser_id", "value": "777"}),
-        ("set_field", {"field": "adgroup_id", "value": None}),
-        ("set_field", {"field": "secondary_status", "value": 7}),
-        ("set_field", {"field": "modify_time", "value": "yesterday"}),
-    ],
-)
-def test_a_listing_that_is_never_right_is_never_believed(
-    stand: Stand, fault: str, options: dict[str, Any]
-) -> None:
-    """A lasting fault ends as an incomplete read."""
-    adapter = TikTokAdapter(limits=replace(SMALL, page_rows=8))
-    stand.arm(fault, path="ad/get", count=None, **options)
-    with pytest.raises(IncompleteRead):
-        stand.read(adapter.list_entities(ACCOUNT, Level.AD, NOW))
-
-
-def test_a_status_nobody_knows_is_stored_and_counts_as_stopped(stand: Stand) -> None:
-    """An unknown word is kept raw and never refused."""
-    stand.arm("set_field", path="ad/get", field="secondary_status", value="AD_STATUS_NEWER",
-              count=None)  # fmt: skip
-    records = stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
-    assert {record.effective_status for record in records} == {"AD_STATUS_NEWER"}
-    assert {record.platform_status.partition("/")[2] for record in records} == {"AD_STATUS_NEWER"}
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("stat_time_day", "2026-01-01 00:00:00"),
-        ("stat_time_day", "2026-03-08 01:00:00"),
-        ("ad_id", None),
-        ("spend", 12.5),
-        ("spend", "-"),
-        ("spend", "NaN"),
-        ("impressions", "-"),
-        ("impressions", "12.5"),
-        ("campaign_id", "x"),
-    ],
-)
-def test_report_rows_that_are_not_ours_are_refused(stand: Stand, field: str, value: Any) -> None:
-    """A row of another day, or without its numbers, fails the read."""
-    stand.arm("set_field", path="report/integrated", count=None, field=field, value=value)
-    with pytest.raises(Retryable):
-        stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
-
-
 def test_an_answer_about_other_days_is_refused(stand: Stand) -> None:
     """A cached or mixed-up answer does not pass for the one that was asked for."""
     other = DateRange(since=date(2026, 2, 25), until=date(2026, 2, 26))
@@ -540,28 +371,6 @@ def test_an_answer_about_other_days_is_refused(stand: Stand) -> None:
     stand.arm("swapped", path="report/integrated", count=None)
     with pytest.raises(Retryable):
         stand.read(stand.adapter.report(ACCOUNT, Level.AD, SHORT, NOW))
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        (40001, PermissionBlocked),
-        (40102, CredentialBlocked),
-        (40105, CredentialBlocked),
-        (40125, PermissionBlocked),
-        (40300, AccountBlocked),
-        (41000, Blocked),
-        (40002, Defect),
-    ],
-)
-def test_what_a_person_must_mend_blocks_at_once(
-    stand: Stand, code: int, kind: type[AdsyncError]
-) -> None:
-    """Dead tokens and missing rights are not tried again, although they are HTTP 200."""
-    stand.arm("tiktok_error", path="ad/get", code=code, count=None)
-    with pytest.raises(kind):
-        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
-    assert stand.paths == ["/open_api/v1.3/ad/get/"]
 
 
 def test_a_revoked_token_and_a_hidden_account_are_told_apart(stand: Stand) -> None:
@@ -589,13 +398,6 @@ def test_maintenance_releases_the_worker(stand: Stand) -> None:
     with pytest.raises(Retryable):
         stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
     assert len(stand.paths) == 1
-
-
-def test_the_change_history_asks_for_nothing(stand: Stand) -> None:
-    """There are no hints, and no request is spent on them."""
-    read = stand.adapter.read_change_history(ACCOUNT, NOW, NOW, NOW)
-    assert stand.client.rows(read)[1].row_count == 0
-    assert not stand.paths
 
 
 def test_advertisers_are_not_listed_without_the_apps_secret(stand: Stand) -> None:
@@ -651,10 +453,3 @@ def test_an_advertiser_that_is_not_shown_hides_no_other(
     assert sorted(info.readable for info in found if isinstance(info, AccountInfo)) == [
         False, True,
     ]  # fmt: skip
-
-
-def test_a_redirect_is_an_alarm(stand: Stand) -> None:
-    """Nobody follows it."""
-    stand.arm("redirect", path="ad/get", count=None)
-    with pytest.raises(Defect):
-        stand.read(stand.adapter.list_entities(ACCOUNT, Level.AD, NOW))
