@@ -6,8 +6,8 @@ report says. The modules beside this one say what each asset is and what is wort
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -44,6 +44,10 @@ class AccountAsset:
     def key(self) -> dg.AssetKey:
         return self.spec.key
 
+    def under(self, key: dg.AssetKey) -> AccountAsset:
+        """The asset under the key it has in a project that prefixes keys."""
+        return replace(self, spec=self.spec.replace_attributes(key=key))
+
     def outcome(self, report: AccountReport) -> StepReport | None:
         """The step's report when the step succeeded, else None. A note names what failed."""
         outcome = report.steps.get(self.step)
@@ -55,6 +59,14 @@ class AccountAsset:
         if outcome is None:
             raise ValueError(f"{self.step} of {report.account_key} has nothing to report")
         return {"account": facts.name, **self.describe(report, outcome, facts)}
+
+
+def selected_of(
+    assets: Sequence[AccountAsset], selected: Collection[dg.AssetKey]
+) -> tuple[AccountAsset, ...]:
+    """Those of the assets that a run selected, under the keys it knows them by."""
+    keys = {key.path[-1]: key for key in selected}
+    return tuple(a.under(keys[name]) for a in assets if (name := a.key.path[-1]) in keys)
 
 
 def table_spec(

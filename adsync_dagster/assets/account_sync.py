@@ -18,7 +18,7 @@ from datetime import date
 import dagster as dg
 from pydantic import Field
 
-from adsync_dagster.assets.account_asset import AccountAsset, AccountFacts
+from adsync_dagster.assets.account_asset import AccountAsset, AccountFacts, selected_of
 from adsync_dagster.assets.ad_sets import AD_SETS
 from adsync_dagster.assets.ads import ADS
 from adsync_dagster.assets.campaigns import CAMPAIGNS
@@ -133,7 +133,7 @@ def build_account_sync(settings: Settings) -> dg.AssetsDefinition:
         adsync: dg.ResourceParam[Environment],
     ) -> Iterator[dg.AssetMaterialization]:
         """Sync every account of the window: final syncs, campaigns, ad sets, ads, metrics."""
-        selected = tuple(a for a in ACCOUNT_ASSETS if a.key in context.selected_asset_keys)
+        selected = selected_of(ACCOUNT_ASSETS, context.selected_asset_keys)
         plan = WindowPlan.of(selected, config, threads=adsync.settings.account_threads)
         yield from run_window(context.log, adsync, context.partition_keys, plan)
 

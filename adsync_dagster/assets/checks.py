@@ -85,9 +85,12 @@ def health_checks(
     """Run the selected checks over all accounts, on one connection."""
     with adsync.database.connection() as connection:
         rules = rules_in_use(adsync)
+        selected = {key.name: key for key in context.selected_asset_check_keys}
         for spec in CHECKS:
-            if spec.key in context.selected_asset_check_keys:
-                yield evaluate(spec, connection, rules)
+            if spec.name in selected:
+                # The asset's key as this project has it: it may prefix keys.
+                asset_key = selected[spec.name].asset_key
+                yield evaluate(spec, connection, rules)._replace(asset_key=asset_key)
 
 
 def evaluate(

@@ -32,7 +32,9 @@ def weekly_safety_net(
     report = run_safety_net(adsync)
     if report.success:
         return dg.MaterializeResult(metadata=report_metadata(report))
-    context.log_event(dg.AssetObservation(SAFETY_NET_KEY, metadata=dict(report_metadata(report))))
+    context.log_event(
+        dg.AssetObservation(context.asset_key, metadata=dict(report_metadata(report)))
+    )
     raise dg.Failure(
         description=f"{len(report.failures)} account(s) failed; the others are done",
         metadata=dict(report_metadata(report)),
