@@ -3,7 +3,7 @@
 # path with spaces works.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test prove test-fast lint format docs soak benchmark wheel clean
+.PHONY: help install demo dev test prove test-fast lint format docs site soak benchmark wheel clean
 
 TEST_WORKERS ?= 2
 SEEDS ?= 200
@@ -47,6 +47,10 @@ docs: install ## put the help of every command into docs/cli.md, every table and
 	@.venv/bin/python scripts/update_cli_docs.py
 	@.venv/bin/python scripts/update_sql_docs.py
 
+site: install ## build the documentation's site into site/; a broken link fails
+	@UV_PROJECT_ENVIRONMENT=.venv-docs .venv/bin/uv sync --quiet --locked --only-group docs --python .venv/bin/python
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
 soak: install ## play SEEDS drawn runs of the whole engine, each judged (make soak SEEDS=500 FROM=1 JOBS=2)
 	@.venv/bin/adsync simulate run --seeds $(FROM)..$$(( $(FROM) + $(SEEDS) - 1 )) $(if $(JOBS),--jobs $(JOBS))
 
@@ -56,6 +60,6 @@ benchmark: install ## measure throughput on this machine
 wheel: install ## build the wheel into dist/
 	@.venv/bin/python -m hatchling build --target wheel --directory dist
 
-clean: ## remove .venv, caches and dist (never .adsync: that is data)
-	@rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove .venv, caches, site and dist (never .adsync: that is data)
+	@rm -rf .venv .venv-docs site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -198,6 +198,7 @@ class DateRange:
 
     @property
     def days(self) -> int:
+        """How many days it holds."""
         return (self.until - self.since).days + 1
 
     def __contains__(self, day: object) -> bool:

@@ -52,9 +52,20 @@ def sync_account(
 ) -> AccountReport:
     """Sync one account and say what happened.
 
-    `days` reads exactly that range of account-local days instead of what is due;
-    `everything_open` reads every open day. Retryable and Blocked errors are recorded on the
-    account and in the report; UsageError (unknown account) and Defects raise.
+    Retryable and Blocked errors are recorded on the account and in the report, not raised.
+
+    Args:
+        environment: Database, credentials, clock and platform clients.
+        account_key: `platform:platform_account_id`.
+        steps: What to do, in the fixed order of `Step`; all of it by default.
+        days: Read exactly these account-local days instead of what is due.
+        everything_open: Read every open day instead of what is due.
+        lock_wait_seconds: How long to wait for another worker on the account.
+        log: Where the lines `[sync] Step n/4: ...` go.
+
+    Raises:
+        UsageError: There is no such account.
+        Defect: A bug of ours; nothing was written after it.
     """
     report = AccountReport(account_key=account_key)
     try:

@@ -43,8 +43,9 @@ def require_zone(info: AccountInfo) -> None:
 def connect_account(
     environment: Environment, platform: Platform, info: AccountInfo, credential: Credential
 ) -> Account:
-    """Store an account and its credential in one transaction, or renew them.
+    """Store an account and its credential, encrypted, in one transaction, or renew them.
 
+    A block is lifted with it. Asks the platform nothing: `describe_account` gives the `info`.
     What the account needs besides (Google's manager id) is stored with it, unless it says so.
     """
     form = plugin_for(platform).credential

@@ -128,6 +128,7 @@ class Environment:
             return GrantedCredential(grant.words, credential, self._tokens[key])
 
     def close(self) -> None:
+        """Close the database connections."""
         self.database.dispose()
 
 

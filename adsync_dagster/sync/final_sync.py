@@ -128,7 +128,11 @@ def block_account_changes(environment: Environment, account_key: str, error: Blo
 def process_final_sync_for_entity(
     context: SyncContext, level: Level, platform_entity_id: str
 ) -> FinalSyncReport:
-    """Run the due final syncs of one entity only, within an open account session."""
+    """Run the due final syncs of one entity only, within an open account session.
+
+    `context` comes from `account_context`; `platform_entity_id` is the platform's own id. What
+    fails stays pending, with the reason on its row and in the report.
+    """
     report = FinalSyncReport(account_key=context.account.key)
     token = uuid4()
     with context.session.transaction() as connection:

@@ -80,6 +80,7 @@ class AccountReport:
 
     @property
     def ok(self) -> bool:
+        """Every chosen step succeeded."""
         return self.error is None and not self.busy
 
 
@@ -97,9 +98,11 @@ class SafetyNetReport:
 
     @property
     def success(self) -> bool:
+        """Every account was checked and finished."""
         return not self.failures
 
     def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-ready values."""
         return {
             "success": self.success,
             "accountsProcessed": self.accounts_processed,

@@ -17,7 +17,11 @@ from adsync_dagster.warehouse import account_state, accounts
 
 
 def run_safety_net(environment: Environment, *, log: logging.Logger = logger) -> SafetyNetReport:
-    """Catch missed transitions on every active account and finish what is pending."""
+    """Catch missed transitions on every active account and finish what is pending.
+
+    Account after account; the errors of one are in the report and do not keep the others from
+    being checked. Raises UsageError and Defect only for what concerns no single account.
+    """
     report = SafetyNetReport()
     with environment.database.connection() as connection:
         keys = [account.key for account in accounts.list_accounts(connection)]

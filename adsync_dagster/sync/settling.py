@@ -12,7 +12,10 @@ from adsync_dagster.sync.reports import AccountReport, Step
 def settle_account(
     environment: Environment, account_key: str, *, log: logging.Logger = logger
 ) -> AccountReport:
-    """Run pending final syncs, then read every open day of the account and seal what may be."""
+    """Run pending final syncs, then read every open day of the account and seal what may be.
+
+    Errors as in `sync_account`.
+    """
     return sync_account(
         environment,
         account_key,

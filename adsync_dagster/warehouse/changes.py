@@ -50,7 +50,10 @@ class PendingSummary(NamedTuple):
 def get_entities_needing_final_sync(
     connection: Connection, account_id: UUID, entity_type: Level | str | None = None
 ) -> list[PendingChange]:
-    """The account's entities that owe a final sync, each with its latest pending change."""
+    """The account's entities that owe a final sync, each with its latest pending change.
+
+    `account_id` is the key of `ad_accounts`; `entity_type` narrows it to campaign, adset or ad.
+    """
     rows = connection.execute(
         queries["get_entities_needing_final_sync"],
         {
