@@ -16,6 +16,7 @@ from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.checks import CHECKS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.metrics import METRICS
+from adsync_dagster.assets.safety_net import SAFETY_NET_KEY
 from adsync_dagster.assets.windows import keys_of_run
 from adsync_dagster.sync.verdict import WHAT_TO_DO
 
@@ -38,7 +39,9 @@ SHOWN_ON = {
     Kind.OVERDUE_CHANGES: FINAL_SYNC_COMPLETION.key,
     Kind.RESIDUALS: METRICS.key,
 }
-_ASSETS = frozenset(a.key for a in (CAMPAIGNS, AD_SETS, ADS, METRICS, FINAL_SYNC_COMPLETION))
+_ASSETS = frozenset(
+    {SAFETY_NET_KEY, *(a.key for a in (CAMPAIGNS, AD_SETS, ADS, METRICS, FINAL_SYNC_COMPLETION))}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

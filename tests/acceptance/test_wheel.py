@@ -50,6 +50,9 @@ def test_the_wheel_brings_its_files(python: Path, tmp_path: Path, empty_url: str
         "assert len(queries.names()) > 20\n"
         "for name in ('workspace.yaml', 'dagster.yaml'):\n"
         f"    assert {str(ROOT)!r} not in str(packaged_file(name))\n"
+        "from importlib.metadata import entry_points\n"
+        "(entry,) = entry_points(group='dagster_dg_cli.registry_modules', name='adsync_dagster')\n"
+        "assert entry.load().AdSyncComponent.__name__ == 'AdSyncComponent'\n"
     )
     run(python, "-c", script, cwd=tmp_path)
     program = python.with_name("adsync")
