@@ -204,10 +204,11 @@ def parse_totals(
 
 
 def sum_by_day(rows: list[Row], question: Asked) -> dict[str, DayAmounts]:
-    """The sum of campaign rows per day."""
+    """The sum of campaign rows per day. A row that comes twice counts once, the last time."""
+    latest = {(_day_of(row, question), key_of(row, Level.CAMPAIGN)[0]): row for row in rows}
     sums: dict[str, DayAmounts] = {}
-    for row in rows:
-        day, amounts = _day_of(row, question), amounts_of(numbers(row["metrics"]))
+    for (day, _), row in latest.items():
+        amounts = amounts_of(numbers(row["metrics"]))
         known = sums.get(day)
         sums[day] = amounts if known is None else _added(known, amounts)
     return sums

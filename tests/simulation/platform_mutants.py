@@ -241,12 +241,12 @@ PLATFORM_MUTANTS = (
     Mutant(
         "tiktok_shrinking_totals_are_believed",
         _shrinking_totals_are_believed,
-        (176, 212, 373, 53, 431, 50, 458),
+        (212, 176, 373, 53, 431),
     ),
     Mutant("tiktok_errors_are_empty_lists", _errors_are_empty_lists, TIKTOK),
     Mutant("tiktok_switch_without_its_parents", _switch_without_its_parents, TIKTOK),
-    Mutant("tiktok_posix_zone_with_the_wrong_sign", _posix_zone_with_the_wrong_sign, TIKTOK),
-    Mutant("tiktok_cut_task_is_whole", _cut_task_is_whole, (50, 100, 531, 190, 580, 127, 692)),
+    Mutant("tiktok_posix_zone_with_the_wrong_sign", _posix_zone_with_the_wrong_sign, (62, *TIKTOK)),
+    Mutant("tiktok_cut_task_is_whole", _cut_task_is_whole, (100, 50, 531, 190, 580)),
     Mutant("google_removed_left_out_of_lists", _removed_left_out_of_lists, GOOGLE_ADS),
     Mutant("google_removed_left_out_of_reports", _removed_left_out_of_reports, GOOGLE_ADS),
     Mutant(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from adsync_dagster.clock import FileClock, SystemClock, VirtualClock
 from adsync_dagster.errors import UsageError
+from adsync_dagster.simulator.simulator import Simulator
 from adsync_dagster.simulator.world import EntityView, World
 
 START = datetime(2026, 3, 3, 15, 30, tzinfo=UTC)
@@ -239,3 +242,61 @@ def test_a_large_account_has_a_row_for_every_ad_and_day_and_takes_actions() -> N
     events = world.ledger.metric_events("act_9", today)
     spent = sum(event.delta for event in events if event.metric == "spend_micros")
     assert spent == after["ad"]["spend_micros"]
+
+
+def test_tiktok_and_google_keep_children_with_their_parents() -> None:
+    """Only Meta moves entities, and what Google removed stays removed."""
+    world = World(seed=2, clock=VirtualClock(START))
+    for add in (world.add_tiktok_account, world.add_google_ads_account):
+        account = add(campaigns=2, adsets=2, ads=2, history_days=3, stopped=False)
+        ad, other = next(iter(account.entities["ad"])), list(account.entities["adset"])[1]
+        with pytest.raises(UsageError, match="only Meta"):
+            world.reparent("ad", ad, other)
+    world.delete("ad", ad)
+    with pytest.raises(UsageError, match="never comes back"):
+        world.resurrect("ad", ad)
+
+
+def test_days_move_as_long_as_the_accounts_conversion_windows() -> None:
+    """The longest window decides; where a manager keeps it, Google's own longest one does."""
+    world = World(seed=3, clock=VirtualClock(START))
+    account = world.add_google_ads_account(campaigns=1, adsets=1, ads=1, history_days=3)
+    ad, day = next(iter(account.entities["ad"])), world.today(account.id) - 1
+    google_ads = Simulator(world).google_ads
+    google_ads.track_conversions(account.id, 60, 30)
+    world.advance(days=59)
+    world.late_conversions(ad, day, 1, 5)
+    world.advance(days=2)
+    with pytest.raises(UsageError, match="settled"):
+        world.late_conversions(ad, day, 1, 5)
+    google_ads.track_conversions(account.id, 30, known=False)
+    world.late_conversions(ad, day, 1, 5)
+    with pytest.raises(UsageError, match="28 days"):
+        google_ads.track_conversions(account.id, 7)
+
+
+def test_reports_of_google_lag_and_lists_do_not() -> None:
+    """An ad paused a minute ago is paused in every list, while its numbers are hours old."""
+    world = World(seed=4, clock=VirtualClock(START))
+    account = world.add_google_ads_account(campaigns=1, adsets=1, ads=1, history_days=3)
+    simulator = Simulator(world)
+    ad, today = next(iter(account.entities["ad"])), world.today(account.id)
+    ask = "SELECT {} FROM ad_group_ad WHERE segments.date = '{}'"
+    day = datetime.fromordinal(today).date().isoformat()
+
+    def answer(query: str) -> list[dict[str, Any]]:
+        headers = {"authorization": "Bearer sim_any", "content-type": "application/json"}
+        path = f"/v26/customers/{account.id}/googleAds:search"
+        body = orjson.dumps({"query": query})
+        found = orjson.loads(simulator.handle("POST", path, {}, headers, body)[2])
+        return list(found.get("results", []))
+
+    simulator.google_ads.settings.report_lag_seconds = 8 * 3_600
+    world.add_spend(ad, today, "5.00", impressions=9)
+    shown = "segments.date, metrics.impressions"
+    before = answer(ask.format(shown, day))
+    world.pause("ad", ad)
+    (listed,) = answer("SELECT ad_group_ad.status FROM ad_group_ad")
+    assert listed["adGroupAd"]["status"] == "PAUSED"
+    simulator.google_ads.settings.report_lag_seconds = 0
+    assert answer(ask.format(shown, day)) != before

@@ -157,10 +157,10 @@ def test_reads_by_id_tell_no_numbers_from_unknown() -> None:
     assert done.verdict.missing_ids == {"200~309"}
 
 
-def totals_row(day: str, cost: str) -> dict[str, Any]:
+def totals_row(day: str, cost: str, campaign: str = "100") -> dict[str, Any]:
     return {
         "customer": {"id": ACCOUNT},
-        "campaign": {"id": "100"},
+        "campaign": {"id": campaign},
         "segments": {"date": day},
         "metrics": {
             "impressions": "10",
@@ -173,8 +173,12 @@ def totals_row(day: str, cost: str) -> dict[str, Any]:
 
 
 def test_totals_say_what_only_campaigns_show() -> None:
-    """Performance Max has no ad rows: its share of each day comes beside the total."""
-    pmax = Chunk([totals_row("2026-11-01", "1000000"), totals_row("2026-11-01", "500000")])
+    """Performance Max has no ad rows: its share of each day comes beside the total.
+
+    A row of it that a stream repeats counts once.
+    """
+    one, other = totals_row("2026-11-01", "1000000"), totals_row("2026-11-01", "500000", "101")
+    pmax = Chunk([one, one, other])
     whole = Chunk([totals_row("2026-11-01", "9000000"), totals_row("2026-11-02", "1")])
     done = drive(ADAPTER.report_totals(ACCOUNT, MONTH, STARTED), [[pmax], [whole]])
     assert "PERFORMANCE_MAX" in done.queries[0]
