@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -25,6 +26,7 @@ from adsync_dagster.platforms import (
 )
 from adsync_dagster.records import DateRange, Entity, Level
 from adsync_dagster.simulate.draw import draw_scenario
+from adsync_dagster.simulate.scenario import Scenario
 from adsync_dagster.sync import entities as entity_sync
 from adsync_dagster.sync import final_sync, reconciliation
 from adsync_dagster.sync import metrics as metrics_sync
@@ -33,6 +35,8 @@ from adsync_dagster.warehouse import queries as warehouse_queries
 from adsync_dagster.warehouse.entities import MergeCounts
 
 Patches = Callable[[], list[Any]]
+#: Scenarios that once showed a bug.
+CORPUS = Path(__file__).parent / "corpus"
 
 
 def seeds_of(*platforms: str, count: int) -> tuple[int, ...]:
@@ -47,11 +51,21 @@ SEEDS = seeds_of("facebook", count=30)
 
 @dataclass(frozen=True)
 class Mutant:
-    """A planted bug, and the seeds of which one must catch it, the likeliest first."""
+    """A planted bug, and the seeds of which one must catch it, the likeliest first.
+
+    `replays` are scenarios of the corpus that are played before the seeds.
+    """
 
     name: str
     patches: Patches
     seeds: tuple[int, ...] = SEEDS
+    replays: tuple[str, ...] = ()
+
+    def scenarios(self) -> Iterator[Scenario]:
+        """What has to show the bug, one after the other."""
+        for name in self.replays:
+            yield Scenario.from_json((CORPUS / f"{name}.json").read_bytes())
+        yield from map(draw_scenario, self.seeds)
 
     @contextmanager
     def planted(self) -> Iterator[None]:

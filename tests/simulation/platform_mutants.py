@@ -34,7 +34,7 @@ from adsync_dagster.platforms import (
     tiktok_wire,
 )
 from adsync_dagster.platforms.protocol import Rows
-from adsync_dagster.platforms.reading import ask
+from adsync_dagster.platforms.reading import ask, halves
 from adsync_dagster.platforms.tiktok_statuses import Statuses
 from adsync_dagster.records import AccountInfo
 from adsync_dagster.sync import final_sync
@@ -128,6 +128,23 @@ def _cut_task_is_whole() -> list[Any]:
     return [
         patch.object(tiktok_reports, "END_COLUMN", "spend"),
         patch.object(tiktok_reports, "rows_of_csv", plain),
+    ]
+
+
+def _silence_of_a_task_is_proof() -> list[Any]:
+    """A report by id that times out goes to a task whole, and what that hides has no numbers."""
+
+    def shorter(piece: Any) -> Any:
+        if piece.days.days == 1:
+            return [piece._replace(by_task=True)]
+        return [piece._replace(days=half) for half in halves(piece.days)]
+
+    def nothing(*_: Any) -> Any:
+        yield from ()
+
+    return [
+        patch.object(tiktok_reports, "_shorter", shorter),
+        patch.object(tiktok_reports._Reading, "_miss_hidden", nothing),
     ]
 
 
@@ -247,6 +264,12 @@ PLATFORM_MUTANTS = (
     Mutant("tiktok_switch_without_its_parents", _switch_without_its_parents, TIKTOK),
     Mutant("tiktok_posix_zone_with_the_wrong_sign", _posix_zone_with_the_wrong_sign, (62, *TIKTOK)),
     Mutant("tiktok_cut_task_is_whole", _cut_task_is_whole, (100, 50, 531, 190, 580)),
+    Mutant(
+        "tiktok_silence_of_a_task_is_proof",
+        _silence_of_a_task_is_proof,
+        TIKTOK,
+        ("report_task_hides_the_deleted",),
+    ),
     Mutant("google_removed_left_out_of_lists", _removed_left_out_of_lists, GOOGLE_ADS),
     Mutant("google_removed_left_out_of_reports", _removed_left_out_of_reports, GOOGLE_ADS),
     Mutant(

@@ -7,8 +7,7 @@ from simulation.mutants import MUTANTS, Mutant
 from simulation.platform_mutants import PLATFORM_MUTANTS
 
 from adsync_dagster.simulate.cluster import Arena
-from adsync_dagster.simulate.draw import draw_scenario
-from adsync_dagster.simulate.runner import Outcome, play
+from adsync_dagster.simulate.runner import play
 
 
 @pytest.mark.slow
@@ -17,15 +16,5 @@ from adsync_dagster.simulate.runner import Outcome, play
 def test_every_planted_bug_is_caught(mutant: Mutant, arena: Arena) -> None:
     """With the bug in the engine a seed fails; a mutant that survives is a hole in the oracle."""
     with mutant.planted():
-        caught = next((seed for seed in mutant.seeds if failed(play_seed(seed, arena))), None)
-    assert caught is not None, f"{mutant.name} survived {len(mutant.seeds)} seeds"
-
-
-def play_seed(seed: int, arena: Arena) -> Outcome:
-    """One seed, from beginning to end."""
-    return play(draw_scenario(seed), arena)
-
-
-def failed(outcome: Outcome) -> bool:
-    """Whether the judge saw a broken promise."""
-    return outcome.failed
+        is_caught = any(play(scenario, arena).failed for scenario in mutant.scenarios())
+    assert is_caught, f"{mutant.name} survived {len(mutant.replays) + len(mutant.seeds)} runs"
