@@ -42,6 +42,8 @@ FIXED_ZONES = ("UTC", "Asia/Tokyo", "Etc/GMT+8", "Asia/Dubai")
 PLATFORMS = ("facebook", "tiktok", "google_ads")
 #: Conversion windows of Google Ads accounts. The platform promises no more than 90 days.
 WINDOWS = ((30,), (30,), (30, 60), (90, 30))
+#: Ads that a synchronous report of TikTok considers, where nothing is cut.
+_LARGE = 20_000
 
 #: Verb and weight; see actions.py for what each does. Meta's first.
 ACTIONS = {
@@ -155,7 +157,7 @@ def _with_platforms(random: Random, config: Config, platforms: tuple[str, ...]) 
         for number, plan in enumerate(plans)
     )
     tiktok = TikTokConfig(
-        ads_considered_max=random.choice((20_000, 20_000, 6)),
+        ads_considered_max=random.choice((_LARGE, _LARGE, 6)),
         report_cells_max=random.choice((None, None, 5, 40)),
         task_shows_deleted=random.random() < 0.5,
         display_timezone=random.random() < 0.7,
@@ -172,6 +174,9 @@ def _with_platforms(random: Random, config: Config, platforms: tuple[str, ...]) 
         days_max=random.choice((3, 7, 31)),
         changes_max=random.choice((6, 10_000)),
     )
+    if tiktok.ads_considered_max < _LARGE:
+        # A deleted campaign of so many ads could be read by nobody: a declared limit.
+        tiktok = replace(tiktok, task_shows_deleted=True)
     if not tiktok.display_timezone:
         plans = tuple(
             replace(plan, timezone=random.choice(FIXED_ZONES))

@@ -408,7 +408,7 @@ MUTANTS = (
     Mutant("done_without_metrics", _done_without_metrics),
     Mutant("mark_before_metrics", _mark_before_metrics),
     Mutant("vanished_ignored", _vanished_ignored),
-    Mutant("vanished_is_deleted", _vanished_is_deleted, (3, *SEEDS)),
+    Mutant("vanished_is_deleted", _vanished_is_deleted, (4, *SEEDS)),
     Mutant("no_settling", _no_settling),
     Mutant("final_sync_of_two_days", _final_sync_of_two_days),
     Mutant("no_residual_check", _totals_from_our_own_rows),
