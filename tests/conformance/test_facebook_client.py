@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
+from conformance import truths
+from conformance.truths import entities, metrics
 
 from adsync_dagster.clock import VirtualClock
+from adsync_dagster.conformance.truth import Facts, Key
 from adsync_dagster.errors import (
     Blocked,
     CredentialBlocked,
@@ -25,10 +27,9 @@ from adsync_dagster.errors import (
 from adsync_dagster.platforms.facebook import FacebookAdapter, ReadLimits
 from adsync_dagster.platforms.protocol import Credential, Read
 from adsync_dagster.records import (
-    LEVELS,
     DailyMetrics,
     DateRange,
-    Entity,
+    DayAmounts,
     Level,
 )
 from adsync_dagster.simulator.server import RunningSimulator, serve
@@ -103,88 +104,29 @@ def stand() -> Iterator[Stand]:
         client.close()
 
 
-def entity_truth(stand: Stand, level: Level, *, deleted: bool) -> dict[str, tuple[str, ...]]:
-    """Name, statuses and parents of what a listing should show, or of everything."""
-    return {
-        entity.id: (
-            entity.name,
-            entity.own,
-            entity.effective,
-            str(None if level is Level.CAMPAIGN else entity.campaign_id),
-            str(entity.adset_id if level is Level.AD else None),
-        )
-        for entity in stand.world.entities("act_501", level.value)
-        if deleted or "DELETED" not in {entity.own, entity.effective}
-    }
-
-
-def entities(records: list[Any]) -> dict[str, tuple[str, ...]]:
-    """The same of what was read; the last of an id wins, as in the stage."""
-    return {
-        record.platform_id: (
-            record.name,
-            record.status,
-            record.effective_status,
-            str(record.campaign_id),
-            str(record.adset_id),
-        )
-        for record in records
-        if isinstance(record, Entity)
-    }
-
-
-Numbers = tuple[int, int, int, Decimal, Decimal, Decimal]
+def entity_truth(stand: Stand, level: Level, *, deleted: bool = True) -> dict[str, Facts]:
+    return truths.entity_truth(stand.world, "act_501", level, deleted=deleted)
 
 
 def metrics_truth(
-    stand: Stand, level: Level, days: DateRange, ids: set[str]
-) -> dict[tuple[str, str], Numbers]:
-    """What happened to these entities, per day, as the ledger knows it."""
-    found = {}
-    rows = stand.world.ledger.rows("act_501", level.value, days.since, days.until)
-    for entity_id, day, totals in rows:
-        if entity_id in ids:
-            found[(entity_id, day.isoformat())] = numbers_of(totals.as_dict())
-    return found
-
-
-def numbers_of(columns: dict[str, int]) -> Numbers:
-    """The ledger's integers as the columns of the warehouse."""
-    million = Decimal(1_000_000)
-    return (
-        columns["impressions"],
-        columns["clicks"],
-        columns["link_clicks"],
-        columns["spend_micros"] / million,
-        Decimal(columns["conversions"]),
-        columns["conversion_value_micros"] / million,
-    )
-
-
-def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
-    """The same of what was read; the last of a key wins, as in the stage."""
-    return {
-        (record.platform_id, str(record.date)): (
-            int(record.impressions),
-            int(record.clicks),
-            int(record.link_clicks or 0),
-            Decimal(record.spend),
-            Decimal(record.conversions),
-            Decimal(record.conversion_value),
-        )
-        for record in records
-        if isinstance(record, DailyMetrics)
-    }
+    stand: Stand, level: Level, days: DateRange, ids: set[str] | None = None
+) -> dict[Key, DayAmounts]:
+    return truths.metrics_truth(stand.world, "act_501", level, days, ids)
 
 
 @pytest.mark.parametrize("days", [SHORT, LONG], ids=["direct", "by run"])
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_report_shows_what_the_ledger_holds(stand: Stand, level: Level, days: DateRange) -> None:
-    """Rows of all that is not deleted, paged directly or from a report run."""
-    records = stand.read(stand.adapter.report("act_501", level, days, NOW))
-    truth = metrics_truth(stand, level, days, set(stand.ids(level, deleted=False)))
-    assert metrics(records) == truth
-    assert truth
+def test_link_clicks_are_their_own_metric(stand: Stand, days: DateRange) -> None:
+    """Beside the clicks of any kind, which every platform has."""
+    records = stand.read(stand.adapter.report("act_501", Level.AD, days, NOW))
+    rows = stand.world.ledger.rows("act_501", "ad", days.since, days.until)
+    truth = {(key, str(day)): totals.as_dict()["link_clicks"] for key, day, totals in rows}
+    found = {
+        (record.platform_id, str(record.date)): int(record.link_clicks or 0)
+        for record in records
+        if isinstance(record, DailyMetrics)
+    }
+    assert found
+    assert found == {key: truth[key] for key in found}
 
 
 @pytest.mark.parametrize("mode", ["filter_deleted_works", "lenient"])

@@ -14,8 +14,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from conformance import truths
+from conformance.truths import entities, metrics
 
 from adsync_dagster.clock import VirtualClock
+from adsync_dagster.conformance.truth import Facts, Key, amounts_of
 from adsync_dagster.errors import (
     AccountBlocked,
     AdsyncError,
@@ -33,10 +36,9 @@ from adsync_dagster.records import (
     LEVELS,
     AccountInfo,
     ChangeHint,
-    DailyMetrics,
     DateRange,
+    DayAmounts,
     DayTotals,
-    Entity,
     Level,
 )
 from adsync_dagster.simulator.google_ads import GoogleAdsWire
@@ -132,81 +134,20 @@ def stand() -> Iterator[Stand]:
         client.close()
 
 
-def entity_truth(stand: Stand, level: Level) -> dict[str, tuple[str, ...]]:
-    """Name, statuses and parents of everything that Google lists, removed or not."""
+def entity_truth(stand: Stand, level: Level) -> dict[str, Facts]:
+    """Everything that Google lists, removed or not."""
     shown = set(stand.ids(level))
-    return {
-        entity.id: (
-            entity.name,
-            entity.own,
-            entity.effective,
-            str(None if level is Level.CAMPAIGN else entity.campaign_id),
-            str(entity.adset_id if level is Level.AD else None),
-        )
-        for entity in stand.world.entities(ACCOUNT, level.value)
-        if entity.id in shown
-    }
-
-
-def entities(records: list[Any]) -> dict[str, tuple[str, ...]]:
-    """The same of what was read; the last of an id wins, as in the stage."""
-    return {
-        record.platform_id: (
-            record.name,
-            record.status,
-            record.effective_status,
-            str(record.campaign_id),
-            str(record.adset_id),
-        )
-        for record in records
-        if isinstance(record, Entity)
-    }
-
-
-Numbers = tuple[int, int, Decimal, Decimal, Decimal]
-
-
-def numbers_of(columns: dict[str, int]) -> Numbers:
-    """The ledger's integers as the columns of the warehouse."""
-    million = Decimal(1_000_000)
-    return (
-        columns["impressions"],
-        columns["clicks"],
-        columns["spend_micros"] / million,
-        Decimal(columns["conversions"]),
-        columns["conversion_value_micros"] / million,
-    )
+    facts = truths.entity_truth(stand.world, ACCOUNT, level)
+    return {key: one for key, one in facts.items() if key in shown}
 
 
 def metrics_truth(
-    stand: Stand, level: Level, days: DateRange, ids: set[str]
-) -> dict[tuple[str, str], Numbers]:
-    """What happened to these entities, per day, as the ledger knows it."""
-    rows = stand.world.ledger.rows(ACCOUNT, level.value, days.since, days.until)
-    return {
-        (entity_id, day.isoformat()): numbers_of(totals.as_dict())
-        for entity_id, day, totals in rows
-        if entity_id in ids
-    }
+    stand: Stand, level: Level, days: DateRange, ids: set[str] | None = None
+) -> dict[Key, DayAmounts]:
+    return truths.metrics_truth(stand.world, ACCOUNT, level, days, ids)
 
 
-def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
-    """The same of what was read; rows that only count late credit elsewhere left out."""
-    found = {
-        (record.platform_id, str(record.date)): (
-            int(record.impressions),
-            int(record.clicks),
-            Decimal(record.spend),
-            Decimal(record.conversions),
-            Decimal(record.conversion_value),
-        )
-        for record in records
-        if isinstance(record, DailyMetrics)
-    }
-    return {key: numbers for key, numbers in found.items() if any(numbers)}
-
-
-def truth_at(stand: Stand, level: Level, days: DateRange) -> dict[tuple[str, str], Numbers]:
+def truth_at(stand: Stand, level: Level, days: DateRange) -> dict[Key, DayAmounts]:
     return metrics_truth(stand, level, days, set(stand.ids(level)))
 
 
@@ -234,8 +175,8 @@ def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
     (pmax,) = stand.performance_max()
     for ordinal in range(LONG.since.toordinal(), LONG.until.toordinal() + 1):
         day = date.fromordinal(ordinal)
-        truth = numbers_of(stand.world.ledger.account_total(ACCOUNT, day))
-        only = numbers_of(stand.world.ledger.value("campaign", pmax, day))
+        truth = amounts_of(stand.world.ledger.account_total(ACCOUNT, day))
+        only = amounts_of(stand.world.ledger.value("campaign", pmax, day))
         record = seen[day]
         assert (record.impressions, record.clicks) == truth[:2]
         assert (record.spend, record.conversions, record.conversion_value) == truth[2:]

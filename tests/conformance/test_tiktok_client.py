@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import Any
 
 import pytest
+from conformance import truths
+from conformance.truths import entities, metrics
 
 from adsync_dagster.clock import VirtualClock
+from adsync_dagster.conformance.truth import Facts, Key, amounts_of
 from adsync_dagster.errors import (
     CredentialBlocked,
     PermissionBlocked,
@@ -27,10 +29,9 @@ from adsync_dagster.platforms.tiktok_wire import ReadLimits
 from adsync_dagster.records import (
     LEVELS,
     AccountInfo,
-    DailyMetrics,
     DateRange,
+    DayAmounts,
     DayTotals,
-    Entity,
     Level,
 )
 from adsync_dagster.simulator.facebook_auth import Token
@@ -133,75 +134,14 @@ def stand(port: RunningSimulator) -> Iterator[Stand]:
     client.close()
 
 
-def entity_truth(stand: Stand, level: Level) -> dict[str, tuple[str, ...]]:
-    """Name, statuses and parents of everything that ever was."""
-    return {
-        entity.id: (
-            entity.name,
-            entity.own,
-            entity.effective,
-            str(None if level is Level.CAMPAIGN else entity.campaign_id),
-            str(entity.adset_id if level is Level.AD else None),
-        )
-        for entity in stand.world.entities(ACCOUNT, level.value)
-    }
-
-
-def entities(records: list[Any]) -> dict[str, tuple[str, ...]]:
-    """The same of what was read; the last of an id wins, as in the stage."""
-    return {
-        record.platform_id: (
-            record.name,
-            record.status,
-            record.effective_status,
-            str(record.campaign_id),
-            str(record.adset_id),
-        )
-        for record in records
-        if isinstance(record, Entity)
-    }
-
-
-Numbers = tuple[int, int, Decimal, Decimal, Decimal]
-
-
-def numbers_of(columns: dict[str, int]) -> Numbers:
-    """The ledger's integers as the columns of the warehouse."""
-    million = Decimal(1_000_000)
-    return (
-        columns["impressions"],
-        columns["clicks"],
-        columns["spend_micros"] / million,
-        Decimal(columns["conversions"]),
-        columns["conversion_value_micros"] / million,
-    )
+def entity_truth(stand: Stand, level: Level, *, deleted: bool = True) -> dict[str, Facts]:
+    return truths.entity_truth(stand.world, ACCOUNT, level, deleted=deleted)
 
 
 def metrics_truth(
     stand: Stand, level: Level, days: DateRange, ids: set[str] | None = None
-) -> dict[tuple[str, str], Numbers]:
-    """What happened to these entities, per day, as the ledger knows it."""
-    rows = stand.world.ledger.rows(ACCOUNT, level.value, days.since, days.until)
-    return {
-        (entity_id, day.isoformat()): numbers_of(totals.as_dict())
-        for entity_id, day, totals in rows
-        if ids is None or entity_id in ids
-    }
-
-
-def metrics(records: list[Any]) -> dict[tuple[str, str], Numbers]:
-    """The same of what was read; the last of a key wins, as in the stage."""
-    return {
-        (record.platform_id, str(record.date)): (
-            int(record.impressions),
-            int(record.clicks),
-            Decimal(record.spend),
-            Decimal(record.conversions),
-            Decimal(record.conversion_value),
-        )
-        for record in records
-        if isinstance(record, DailyMetrics)
-    }
+) -> dict[Key, DayAmounts]:
+    return truths.metrics_truth(stand.world, ACCOUNT, level, days, ids)
 
 
 def test_every_hold_of_the_world_has_its_status(stand: Stand) -> None:
@@ -220,7 +160,7 @@ def test_rows_name_the_parents_their_day_counted_for(stand: Stand, level: Level)
     truth = entity_truth(stand, level)
     for record in stand.read(stand.adapter.report(ACCOUNT, level, SHORT, NOW)):
         campaign, adset = truth[record.platform_id][3:]
-        assert (str(record.campaign_id), str(record.adset_id)) == (campaign, adset)
+        assert (record.campaign_id, record.adset_id) == (campaign, adset)
         assert (record.reach is None) == (record.impressions == "0")
 
 
@@ -231,7 +171,7 @@ def test_totals_are_those_of_the_ledger(stand: Stand) -> None:
     seen = {record.date: record for record in records if isinstance(record, DayTotals)}
     for ordinal in range(LONG.since.toordinal(), LONG.until.toordinal() + 1):
         day = date.fromordinal(ordinal)
-        truth = numbers_of(stand.world.ledger.account_total(ACCOUNT, day))
+        truth = amounts_of(stand.world.ledger.account_total(ACCOUNT, day))
         record = seen.get(day)
         if record is None:
             assert not any(truth)
