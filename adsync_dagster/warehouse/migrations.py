@@ -40,11 +40,11 @@ def migrate(url: str) -> list[str]:
     """
     database = Database(url, SystemClock())
     try:
-        with database.connection() as connection, _only_migrator(connection):
-            missing = _missing(connection)
+        with database.connection() as connection, only_migrator(connection):
+            missing = missing_migrations(connection)
             if missing:
                 _apply(url)
-                left = _missing(connection)
+                left = missing_migrations(connection)
                 if left:
                     raise Defect(f"migration {left[0]} was not applied and gave no reason")
             return missing
@@ -57,14 +57,14 @@ def pending(url: str) -> list[str]:
     database = Database(url, SystemClock())
     try:
         with database.connection() as connection:
-            return _missing(connection)
+            return missing_migrations(connection)
     finally:
         database.dispose()
 
 
 def require_current(connection: Connection) -> None:
     """Return when database and program agree; UsageError says which of them to bring up to date."""
-    missing = _missing(connection)
+    missing = missing_migrations(connection)
     if missing:
         raise UsageError(
             f"the database lacks {len(missing)} migration(s), from {missing[0]} on:"
@@ -72,7 +72,8 @@ def require_current(connection: Connection) -> None:
         )
 
 
-def _missing(connection: Connection) -> list[str]:
+def missing_migrations(connection: Connection) -> list[str]:
+    """The migrations that the database lacks, in order; UsageError when it is newer than we."""
     known = sorted(path.stem for path in (sql_directory() / "migrations").glob("*.sql"))
     row = connection.execute(queries["migrations_recorded"]).fetchone()
     if row is None or not row[0]:
@@ -87,7 +88,8 @@ def _missing(connection: Connection) -> list[str]:
 
 
 @contextmanager
-def _only_migrator(connection: Connection) -> Iterator[None]:
+def only_migrator(connection: Connection) -> Iterator[None]:
+    """Keep other migrators out for the length of the block; Retryable when one does not end."""
     deadline = time.monotonic() + LOCK_SECONDS_MAX
     while True:
         row = connection.execute(queries["try_lock_migrations"]).fetchone()
