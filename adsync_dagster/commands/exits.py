@@ -6,6 +6,7 @@ with --debug; a defect's goes to a file under ADSYNC_HOME/logs that only its own
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -49,7 +50,11 @@ _FAMILY_CODES = {
 }
 
 #: Libraries whose connection errors reach the command line; their text may hold an address.
-_STORAGE_ERRORS = frozenset({"OperationalError", "InterfaceError"})
+_STORAGE_ERRORS = frozenset({"OperationalError", "InterfaceError", "DagsterPostgresException"})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+#: The words of a full disk in errors that have no number, such as a database server's.
+_NO_SPACE = os.strerror(errno.ENOSPC)
 
 
 def run_guarded(call: Callable[[], int | None], *, debug: bool) -> int:
@@ -106,7 +111,10 @@ def _known(error: AdsyncError, *, debug: bool) -> int:
 
 
 def _unknown(error: Exception, *, debug: bool) -> int:
-    if type(error).__name__ in _STORAGE_ERRORS:
+    if (known := _system_error(error)) is not None:
+        complain(known[0])
+        code = known[1]
+    elif type(error).__name__ in _STORAGE_ERRORS:
         complain(
             "a database connection failed while the command ran; check that the server of"
             " ADSYNC_DATABASE_URL and DAGSTER_PG_URL answers, then run `adsync doctor`"
@@ -118,6 +126,24 @@ def _unknown(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
     return code
+
+
+def _system_error(error: BaseException | None) -> tuple[str, ExitCode] | None:
+    """What a person can mend of an error of the machine, wherever in the chain it stands."""
+    while error is not None:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in _FULL or _NO_SPACE in str(error):
+            place = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+            text = f"a disk is full{place}; free space and run it again: what was finished is kept"
+            return text, ExitCode.BLOCKED
+        if number in _FORBIDDEN and isinstance(error, OSError) and error.filename:
+            text = (
+                f"{error.filename} cannot be used ({error.strerror}); give yourself the right, or"
+                " set ADSYNC_HOME and DAGSTER_HOME to folders that you own"
+            )
+            return text, ExitCode.USAGE
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _usage_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from adsync_dagster.commands.chosen import NO_ACCOUNTS
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note, say, shown, write_json, write_table
 from adsync_dagster.commands.surroundings import open_environment
+from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,8 +117,13 @@ def verify(*, as_json: AsJson = False) -> int:
     Example: adsync verify && echo complete
     """
     from adsync_dagster.sync.verdict import ask
+    from adsync_dagster.warehouse.overview import status_of_accounts
 
     with open_environment(Settings.from_environment()) as environment:
+        with environment.database.connection() as connection:
+            if not status_of_accounts(connection):
+                # An empty warehouse is not a complete one: it may be the wrong database.
+                raise UsageError(f"nothing can be judged: {NO_ACCOUNTS}")
         questions = ask(environment)
     bad = [question for question in questions if question.findings.total]
     if as_json:

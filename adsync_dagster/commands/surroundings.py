@@ -88,6 +88,25 @@ def prepare_dagster(settings: Settings) -> Path:
     return home
 
 
+def require_dagster_storage() -> None:
+    """Return when DAGSTER_PG_URL answers or is not set; else its error in one line.
+
+    Dagster itself would try for a quarter of a minute, and log every attempt.
+    """
+    url = os.environ.get(DAGSTER_PG_URL)
+    if not url:
+        return
+    from adsync_dagster.resources.instance_storage import with_driver
+    from adsync_dagster.warehouse.database import Database
+
+    database = Database(with_driver(url), clock_from_environment(), setting=DAGSTER_PG_URL)
+    try:
+        with database.connection():
+            pass
+    finally:
+        database.dispose()
+
+
 def dagster_is_configured(settings: Settings) -> bool:
     """Whether a Dagster instance exists already, so that a command may add to it."""
     home = default_dagster_home(settings)
@@ -98,6 +117,7 @@ def dagster_is_configured(settings: Settings) -> bool:
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
     """The Dagster instance that the UI shows."""
     prepare_dagster(settings)
+    require_dagster_storage()
     from dagster import DagsterInstance
 
     with DagsterInstance.get() as instance:

@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -17,7 +18,14 @@ import typer
 
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note
-from adsync_dagster.commands.surroundings import prepare_dagster, warehouse_url
+from adsync_dagster.commands.surroundings import (
+    DAGSTER_HOME,
+    default_dagster_home,
+    make_private_folder,
+    prepare_dagster,
+    require_dagster_storage,
+    warehouse_url,
+)
 from adsync_dagster.errors import UsageError
 from adsync_dagster.packaged import packaged_file
 from adsync_dagster.settings import Settings
@@ -87,12 +95,39 @@ def dev(
     settings = Settings.from_environment()
     from adsync_dagster.warehouse import embedded
 
-    ours = not settings.database_url and not embedded.is_running(settings.home)
-    try:
-        return _serve(host, port, settings)
-    finally:
-        if ours:
-            embedded.stop(settings.home)
+    with only_one_dev(default_dagster_home(settings), port):
+        ours = not settings.database_url and not embedded.is_running(settings.home)
+        try:
+            return _serve(host, port, settings)
+        finally:
+            if ours:
+                embedded.stop(settings.home)
+
+
+@contextmanager
+def only_one_dev(home: Path, port: int) -> Iterator[None]:
+    """Keep a second `adsync dev` out of the same Dagster home; UsageError names the first.
+
+    Two daemons on one home would both evaluate sensors and schedules. The lock goes with the
+    process that holds it, however it ends.
+    """
+    import fcntl
+
+    make_private_folder(home, DAGSTER_HOME)
+    with (home / "adsync-dev.lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            first = lock.read(100).strip() or "another process"
+            raise UsageError(
+                f"adsync dev already runs on {home} ({first}); stop it, or set DAGSTER_HOME and"
+                " ADSYNC_HOME to other folders"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, port {port}")
+        lock.flush()
+        yield
 
 
 def _serve(host: str, port: int, settings: Settings) -> int:
@@ -102,6 +137,7 @@ def _serve(host: str, port: int, settings: Settings) -> int:
     if applied:
         note(f"{counted(len(applied), 'migration')} applied")
     home = prepare_dagster(settings)
+    require_dagster_storage()
     note(f"Dagster UI on http://{_shown(host)}:{port} (its home is {home}); Ctrl-C ends it")
     return run_dagster(host, port, home, settings)
 

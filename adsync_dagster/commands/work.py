@@ -11,7 +11,11 @@ import typer
 from adsync_dagster.commands.chosen import choose
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note, say, write_json, write_table
-from adsync_dagster.commands.surroundings import open_environment
+from adsync_dagster.commands.surroundings import (
+    open_environment,
+    prepare_dagster,
+    require_dagster_storage,
+)
 from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
 
@@ -147,6 +151,8 @@ def _run_accounts(
             wanted = [key for key in wanted if _pending(environment).get(key, (0, 0))[0]]
     if not wanted:
         return _tell_nothing_pending(as_json=as_json)
+    prepare_dagster(settings)
+    require_dagster_storage()
     note(f"{job_name}: {counted(len(wanted), 'account')}")
     outcome = run_windows(
         settings,

@@ -35,23 +35,23 @@ SERVER_VERSION_MIN = 150_000
 POOL_CONNECTIONS_MAX = 64
 
 
-def parse_url(text: str) -> URL:
+def parse_url(text: str, setting: str = "ADSYNC_DATABASE_URL") -> URL:
     """The database URL as SQLAlchemy's object; UsageError, without the text, when it is none."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise UsageError(
-            "ADSYNC_DATABASE_URL is not a database URL; write"
+            f"{setting} is not a database URL; write"
             " postgresql://USER:PASSWORD@HOST:5432/DATABASE, with @ : / in a password"
             " percent-encoded"
         ) from None
     if url.get_backend_name() not in {"postgresql", "postgres"}:
         raise UsageError(
-            f"ADSYNC_DATABASE_URL begins with {url.drivername}://;"
+            f"{setting} begins with {url.drivername}://;"
             " adsync keeps its data in PostgreSQL: use postgresql://"
         )
     if not url.database:
-        raise UsageError("ADSYNC_DATABASE_URL names no database; end it with /DATABASE")
+        raise UsageError(f"{setting} names no database; end it with /DATABASE")
     return url
 
 
@@ -134,9 +134,13 @@ class AccountSession:
 class Database:
     """The warehouse database of one process. Threads share it."""
 
-    def __init__(self, url: str, clock: Clock) -> None:
-        """Connects lazily; raises UsageError at once when the URL cannot be one."""
-        self._url = parse_url(url).set(drivername="postgresql+psycopg")
+    def __init__(self, url: str, clock: Clock, *, setting: str = "ADSYNC_DATABASE_URL") -> None:
+        """Connects lazily; raises UsageError at once when the URL cannot be one.
+
+        `setting` is the variable that errors tell a person to correct.
+        """
+        self._url = parse_url(url, setting).set(drivername="postgresql+psycopg")
+        self._setting = setting
         self._clock = clock
         self._connected_before = False
         self._engine = self._pool()
@@ -158,7 +162,8 @@ class Database:
                 "prepare_threshold": None,
             },
         )
-        event.listen(engine, "connect", _prepare)
+        # First of all listeners: a server that is too old is asked nothing.
+        event.listen(engine, "connect", _prepare, insert=True)
         return engine
 
     @property
@@ -213,7 +218,9 @@ class Database:
             pooled = engine.raw_connection()
         except (psycopg.Error, DBAPIError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
-            raise connect_error(cause, self._url, seen_before=self._connected_before) from None
+            raise connect_error(
+                cause, self._url, seen_before=self._connected_before, setting=self._setting
+            ) from None
         except PoolTimeoutError as error:
             raise family_of(error) from None
         self._connected_before = True

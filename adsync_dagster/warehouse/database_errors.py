@@ -6,6 +6,8 @@ the server's primary message and its code are kept, and the driver's exception i
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,7 +29,6 @@ _RETRYABLE = (
     pg.CrashShutdown,
     pg.CannotConnectNow,
     pg.TooManyConnections,
-    pg.DiskFull,
     pg.OutOfMemory,
     pg.ReadOnlySqlTransaction,
     pg.ObjectInUse,
@@ -50,6 +51,8 @@ def family_of(error: Exception) -> AdsyncError:
     if not isinstance(error, psycopg.Error):
         return Defect(f"the database driver failed with {type(error).__name__}")
     code = error.sqlstate or ""
+    if (mendable := _mendable(error, code)) is not None:
+        return mendable
     if isinstance(error, _RETRYABLE):
         return Retryable(f"the database could not finish the work now: {_primary(error)} ({code})")
     if not code and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
@@ -57,34 +60,63 @@ def family_of(error: Exception) -> AdsyncError:
     return Defect(f"the database refused a statement: {_primary(error)} ({code or 'no code'})")
 
 
-def connect_error(error: BaseException | None, url: URL, *, seen_before: bool) -> AdsyncError:
+def _mendable(error: psycopg.Error, code: str) -> AdsyncError | None:
+    """What a person has to change about the server; None for everything else."""
+    if isinstance(error, pg.DiskFull):
+        return Retryable(
+            "the disk of the database server is full: free space there, the work stays pending"
+            f" ({code})"
+        )
+    if isinstance(error, pg.InsufficientPrivilege):
+        return UsageError(
+            f"the database user lacks a right: {_primary(error)} ({code}); run `adsync migrate` as"
+            " the owner of the tables, everything else as a member of adsync_writer"
+        )
+    return None
+
+
+def connect_error(
+    error: BaseException | None,
+    url: URL,
+    *,
+    seen_before: bool,
+    setting: str = "ADSYNC_DATABASE_URL",
+) -> AdsyncError:
     """Why no connection could be opened. The URL's password is not in the message."""
     text = str(error)
     where = _place(url)
-    if "password authentication failed" in text or "no password supplied" in text:
-        return UsageError(
-            f"the database at {where} refused the password of user {url.username};"
-            " correct it in ADSYNC_DATABASE_URL"
-        )
-    if "database" in text and "does not exist" in text and "role" not in text:
-        return UsageError(
-            f"the server at {where} has no database {url.database};"
-            f" create it (createdb {url.database}) or correct ADSYNC_DATABASE_URL"
-        )
-    if "role" in text and "does not exist" in text:
-        return UsageError(
-            f"the server at {where} has no user {url.username}; correct ADSYNC_DATABASE_URL"
-        )
-    if "no pg_hba.conf entry" in text:
-        return UsageError(f"the server at {where} does not let user {url.username} in from here")
+    if (refusal := _refusal(text, url, setting)) is not None:
+        return UsageError(f"the {refusal}")
+    if os.strerror(errno.ENOSPC) in text:
+        return Retryable(f"the disk of the database at {where} is full: free space there")
     if seen_before or any(
         sign in text
         for sign in ("starting up", "shutting down", "too many", "recovery", "remaining connection")
     ):
         return Retryable(f"the database at {where} takes no connections at the moment")
     return Unreachable(
-        f"no database answers at {where}; check that it runs and that ADSYNC_DATABASE_URL is right"
+        f"no database answers at {where}; check that it runs and that {setting} is right"
     )
+
+
+def _refusal(text: str, url: URL, setting: str) -> str | None:
+    """What the server has against the URL; None when it did not refuse it."""
+    where = _place(url)
+    if "password authentication failed" in text or "no password supplied" in text:
+        return (
+            f"database at {where} refused the password of user {url.username};"
+            f" correct it in {setting}"
+        )
+    if "database" in text and "does not exist" in text and "role" not in text:
+        return (
+            f"server at {where} has no database {url.database};"
+            f" create it (createdb {url.database}) or correct {setting}"
+        )
+    if "role" in text and "does not exist" in text:
+        return f"server at {where} has no user {url.username}; correct {setting}"
+    if "no pg_hba.conf entry" in text:
+        return f"server at {where} does not let user {url.username} in from here"
+    return None
 
 
 def _place(url: URL) -> str:

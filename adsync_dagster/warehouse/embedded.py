@@ -36,6 +36,8 @@ DAGSTER_DATABASE = "dagster"
 #: Postgres refuses to run as root; then it runs as this user, made on first use.
 SYSTEM_USER = "pgserver"
 START_SECONDS_MAX = 120
+#: What a new cluster takes on disk, with room for its first write-ahead log.
+NEW_CLUSTER_BYTES = 200_000_000
 #: A Unix socket's path has at most 107 bytes; the file's name takes 15 of them.
 SOCKET_DIRECTORY_BYTES_MAX = 90
 
@@ -212,6 +214,13 @@ def _initialise(data: Path, binaries: Path, user: str | None) -> None:
         if not (data / "PG_VERSION").exists():
             raise FileExistsError(f"{data} is in the way")
         return
+    free = shutil.disk_usage(data.parent).free
+    if free < NEW_CLUSTER_BYTES:
+        raise UsageError(
+            f"{data.parent} has {free // 1_000_000} MB free, and the embedded database needs"
+            f" {NEW_CLUSTER_BYTES // 1_000_000} MB to begin with: free space, set ADSYNC_HOME to a"
+            " folder on another disk, or ADSYNC_DATABASE_URL to a PostgreSQL"
+        )
     draft = data.with_name("postgres.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
