@@ -19,6 +19,7 @@ from adsync_dagster.commands import (
     doctor,
     exits,
     health,
+    history,
     platforms,
     simulate,
     ui,
@@ -75,6 +76,7 @@ app.command()(health.verify)
 app.command()(doctor.doctor)
 app.add_typer(alerts.group, name="alert")
 app.add_typer(simulate.group, name="simulate")
+app.command()(history.prune)
 app.command()(database.stop)
 
 

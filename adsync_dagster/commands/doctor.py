@@ -43,8 +43,9 @@ def doctor(
 ) -> int:
     """Look at everything that a sync needs.
 
-    Database, schema, triggers, credentials, platforms, Dagster. Reads each account from its
-    platform once, to see that its credential works. Changes no data.
+    Disks, database, rights, schema, triggers, credentials, platforms; Dagster's storage, daemons,
+    sensors and schedules, and runs that nobody starts. Reads each account from its platform once,
+    to see that its credential works. Changes no data.
 
     \b
     Example: adsync doctor --offline
@@ -117,9 +118,13 @@ def _home(settings: Settings) -> Iterator[Finding]:
                 code=ExitCode.USAGE,
             )
     yield Finding(subject="home", detail=str(settings.home))
+    from adsync_dagster.commands.doctor_machine import look_at_disks
+
+    yield from look_at_disks(settings, default_dagster_home(settings))
 
 
 def _database(database: Database, settings: Settings, *, offline: bool) -> Iterator[Finding]:
+    from adsync_dagster.commands.doctor_machine import look_at_connections, look_at_rights
     from adsync_dagster.warehouse.migrations import require_current
     from adsync_dagster.warehouse.overview import server_facts
 
@@ -128,6 +133,7 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
         facts = server_facts(connection)
         skew = (facts.server_time - before).total_seconds()
         yield from _server(facts, skew)
+        yield from look_at_connections(facts.connections_max, settings)
         try:
             require_current(connection)
         except AdsyncError as error:
@@ -136,6 +142,7 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
         yield Finding(subject="schema", detail="current")
         yield from _triggers(connection)
         yield from _undelivered(connection)
+        yield from look_at_rights(connection, settings)
     yield from examine_accounts(settings, offline=offline)
 
 
@@ -222,6 +229,8 @@ def _undelivered(connection: Connection) -> Iterator[Finding]:
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:
+    from adsync_dagster.commands.doctor_dagster import look_at_dagster
+
     home = default_dagster_home(settings)
     if home.exists() and stat.S_IMODE(home.stat().st_mode) & 0o022:
         yield Finding(
@@ -237,6 +246,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
             subject="Dagster",
             detail=f"home {home}, runs kept in {storage}, {counted(runs, 'run')} recorded",
         )
+        yield from look_at_dagster(instance, SystemClock().now())
     yield from _dagster_storage(home, settings)
 
 

@@ -59,6 +59,16 @@ class ServerFacts:
     server_time: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRights:
+    """What the database user may do."""
+
+    user: str
+    is_superuser: bool
+    #: Tables of a sync that it may not read, insert into and update.
+    lacking: list[str]
+
+
 def status_of_accounts(connection: Connection) -> list[AccountStatus]:
     """Every account, active ones first."""
     return [AccountStatus(**row) for row in _rows(connection, "status_of_accounts")]
@@ -67,6 +77,11 @@ def status_of_accounts(connection: Connection) -> list[AccountStatus]:
 def server_facts(connection: Connection) -> ServerFacts:
     """Version, durability settings and clock of the server."""
     return ServerFacts(**_rows(connection, "server_facts")[0])
+
+
+def user_rights(connection: Connection) -> UserRights:
+    """Whether this connection's user can write what a sync writes."""
+    return UserRights(**_rows(connection, "user_rights")[0])
 
 
 def _rows(connection: Connection, name: str) -> list[dict[str, Any]]:

@@ -70,3 +70,14 @@ SELECT current_setting('server_version_num')::integer AS version_number,
        current_setting('transaction_read_only') AS read_only,
        current_setting('max_connections')::integer AS connections_max,
        clock_timestamp() AS server_time
+
+-- user_rights --
+-- Who we are on the server, and which tables of a sync we may not write.
+SELECT current_user::text AS "user",
+       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
+       coalesce((SELECT array_agg(c.relname::text ORDER BY c.relname) FROM pg_class c
+                  WHERE c.relnamespace = current_schema()::regnamespace
+                    AND c.relname IN ('ad_accounts', 'ad_campaigns', 'ad_sets', 'ads', 'ad_metrics',
+                                      'ad_status_change_log', 'ad_account_days')
+                    AND NOT (has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+                             AND has_table_privilege(c.oid, 'UPDATE'))), '{}') AS lacking
