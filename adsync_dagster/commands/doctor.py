@@ -13,6 +13,12 @@ import typer
 
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.commands.doctor_accounts import examine_accounts
+from adsync_dagster.commands.doctor_dagster import look_at_dagster
+from adsync_dagster.commands.doctor_machine import (
+    look_at_connections,
+    look_at_disks,
+    look_at_rights,
+)
 from adsync_dagster.commands.exits import ExitCode, code_of, one_line, worst
 from adsync_dagster.commands.findings import Finding
 from adsync_dagster.commands.output import counted, say, write_json
@@ -118,13 +124,10 @@ def _home(settings: Settings) -> Iterator[Finding]:
                 code=ExitCode.USAGE,
             )
     yield Finding(subject="home", detail=str(settings.home))
-    from adsync_dagster.commands.doctor_machine import look_at_disks
-
     yield from look_at_disks(settings, default_dagster_home(settings))
 
 
 def _database(database: Database, settings: Settings, *, offline: bool) -> Iterator[Finding]:
-    from adsync_dagster.commands.doctor_machine import look_at_connections, look_at_rights
     from adsync_dagster.warehouse.migrations import require_current
     from adsync_dagster.warehouse.overview import server_facts
 
@@ -229,8 +232,6 @@ def _undelivered(connection: Connection) -> Iterator[Finding]:
 
 
 def _dagster(settings: Settings) -> Iterator[Finding]:
-    from adsync_dagster.commands.doctor_dagster import look_at_dagster
-
     home = default_dagster_home(settings)
     if home.exists() and stat.S_IMODE(home.stat().st_mode) & 0o022:
         yield Finding(

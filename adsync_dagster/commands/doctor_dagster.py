@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from adsync_dagster.commands.doctor import Finding
 from adsync_dagster.commands.exits import ExitCode, one_line
+from adsync_dagster.commands.findings import Finding
 from adsync_dagster.commands.output import counted
 
 if TYPE_CHECKING:

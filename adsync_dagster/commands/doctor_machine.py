@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adsync_dagster.commands.doctor import Finding
 from adsync_dagster.commands.exits import ExitCode
+from adsync_dagster.commands.findings import Finding
 
 if TYPE_CHECKING:
     from adsync_dagster.settings import Settings

@@ -28,10 +28,10 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
 from adsync_dagster.clock import SystemClock
-from adsync_dagster.commands.doctor import Finding
 from adsync_dagster.commands.doctor_dagster import NEEDED, look_at_dagster
 from adsync_dagster.commands.doctor_machine import look_at_disks, look_at_rights
 from adsync_dagster.commands.exits import ExitCode
+from adsync_dagster.commands.findings import Finding
 from adsync_dagster.commands.history import count_ended, delete_ended
 from adsync_dagster.definitions import defs
 from adsync_dagster.settings import Settings
