@@ -21,6 +21,7 @@ from adsync_dagster.commands import (
     health,
     history,
     platforms,
+    report,
     simulate,
     ui,
     work,
@@ -73,6 +74,7 @@ app.command("safety-net")(work.safety_net)
 app.command()(work.settle)
 app.command()(health.status)
 app.command()(health.verify)
+app.command()(report.report)
 app.command()(doctor.doctor)
 app.add_typer(alerts.group, name="alert")
 app.add_typer(simulate.group, name="simulate")

@@ -13,6 +13,7 @@ import dagster as dg
 from adsync_dagster.alert_sensors import build_alert_sensors
 from adsync_dagster.assets.account_sync import build_account_sync
 from adsync_dagster.assets.checks import health_checks
+from adsync_dagster.assets.completeness_report import completeness_report
 from adsync_dagster.assets.safety_net import weekly_safety_net
 from adsync_dagster.assets.status_change_log import AD_STATUS_CHANGE_LOG
 from adsync_dagster.jobs import JOBS
@@ -30,7 +31,12 @@ def build_definitions(
 ) -> dg.Definitions:
     """All definitions of the code location; `resources` replaces some, for tests."""
     return dg.Definitions(
-        assets=[build_account_sync(settings), AD_STATUS_CHANGE_LOG, weekly_safety_net],
+        assets=[
+            build_account_sync(settings),
+            AD_STATUS_CHANGE_LOG,
+            weekly_safety_net,
+            completeness_report,
+        ],
         asset_checks=[health_checks],
         jobs=list(JOBS),
         sensors=[*build_sensors(settings), *build_alert_sensors(settings)],

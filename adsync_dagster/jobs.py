@@ -14,6 +14,7 @@ from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS
 from adsync_dagster.assets.ad_sets import AD_SETS
 from adsync_dagster.assets.ads import ADS
 from adsync_dagster.assets.campaigns import CAMPAIGNS
+from adsync_dagster.assets.completeness_report import COMPLETENESS_REPORT_KEY
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.in_flight import KIND_TAG
 from adsync_dagster.assets.metrics import METRICS
@@ -89,6 +90,14 @@ health_checks_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
+completeness_report_job = dg.define_asset_job(
+    "completeness_report_job",
+    selection=dg.AssetSelection.assets(COMPLETENESS_REPORT_KEY),
+    description="Write the completeness report: one HTML page on all accounts.",
+    tags={KIND_TAG: "completeness_report", "dagster/max_runtime": "1800"},
+    executor_def=dg.in_process_executor,
+)
+
 JOBS = (
     account_sync_job,
     entity_sync_job,
@@ -96,4 +105,5 @@ JOBS = (
     settle_job,
     safety_net_job,
     health_checks_job,
+    completeness_report_job,
 )

@@ -17,6 +17,7 @@ from adsync_dagster.assets.windows import cut_windows
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.jobs import (
     account_sync_job,
+    completeness_report_job,
     health_checks_job,
     safety_net_job,
     settle_job,
@@ -28,6 +29,8 @@ from adsync_dagster.warehouse.database import Database
 SETTLE_CRON = "30 4 * * *"
 SAFETY_NET_CRON = "0 2 * * 0"
 HEALTH_CHECKS_CRON = "*/30 * * * *"
+#: When the daily settle job has had time to seal what it can.
+COMPLETENESS_REPORT_CRON = "0 6 * * *"
 
 ScheduleAnswer = list[dg.RunRequest] | dg.SkipReason
 
@@ -153,6 +156,26 @@ def build_health_checks_schedule(settings: Settings) -> dg.ScheduleDefinition:
     return health_checks_schedule
 
 
+def build_completeness_report_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """The completeness report, every morning."""
+
+    @dg.schedule(
+        name="completeness_report_schedule",
+        job=completeness_report_job,
+        cron_schedule=COMPLETENESS_REPORT_CRON,
+        execution_timezone=settings.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Every morning: writes the completeness report on all accounts.",
+    )
+    def completeness_report_schedule(
+        context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
+    ) -> dg.RunRequest | dg.SkipReason:
+        """One run, unless there is no account or the last one is still at it."""
+        return _one_run(context, warehouse, "completeness_report")
+
+    return completeness_report_schedule
+
+
 def _one_run(
     context: dg.ScheduleEvaluationContext, warehouse: Database, kind: str
 ) -> dg.RunRequest | dg.SkipReason:
@@ -172,4 +195,5 @@ def build_schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
         build_settle_schedule(settings),
         build_weekly_safety_net(settings),
         build_health_checks_schedule(settings),
+        build_completeness_report_schedule(settings),
     ]

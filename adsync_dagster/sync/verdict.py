@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from adsync_dagster.platforms.registry import installed
@@ -22,6 +22,7 @@ FINAL_SYNC_OVERDUE = timedelta(hours=6)
 PENDING_OLD = timedelta(hours=1)
 #: A day and a bit: a daily ADSYNC_SYNC_CRON is not late yet.
 SYNC_STALE = timedelta(hours=26)
+_ALL_ROWS = 10_000_000
 
 #: What to do when a check fails, by check name.
 WHAT_TO_DO: Mapping[str, str] = {
@@ -72,23 +73,28 @@ def ask(environment: Environment) -> list[Question]:
         return questions(environment, connection)
 
 
-def questions(environment: Environment, connection: Connection) -> list[Question]:
-    """The same, on a connection whose snapshot other questions share."""
-    return [
+def questions(
+    environment: Environment, connection: Connection, accounts: Collection[str] | None = None
+) -> list[Question]:
+    """The same, on a connection whose snapshot other questions share; for some accounts only."""
+    rows_max = checks.ROWS_MAX if accounts is None else _ALL_ROWS
+    asked = [
         Question(
             name="no_final_sync_overdue",
             asks="final syncs overdue",
-            findings=checks.overdue_final_syncs(connection, FINAL_SYNC_OVERDUE),
+            findings=checks.overdue_final_syncs(connection, FINAL_SYNC_OVERDUE, rows_max=rows_max),
         ),
         Question(
             name="residuals_explained",
             asks="residuals without a reason",
-            findings=checks.unexplained_residuals(connection),
+            findings=checks.unexplained_residuals(connection, rows_max=rows_max),
         ),
         Question(
             name="open_days_past_due",
             asks="accounts with open days past due",
-            findings=checks.overdue_open_days(connection, rules_in_use(environment)),
+            findings=checks.overdue_open_days(
+                connection, rules_in_use(environment), rows_max=rows_max
+            ),
         ),
         Question(
             name="triggers_present_and_enabled",
@@ -98,15 +104,23 @@ def questions(environment: Environment, connection: Connection) -> list[Question
         Question(
             name="every_account_synced",
             asks="accounts without a recent whole sync",
-            findings=checks.stale_accounts(connection, SYNC_STALE),
+            findings=checks.stale_accounts(connection, SYNC_STALE, rows_max=rows_max),
         ),
         Question(
             name="no_account_blocked",
             asks="things that wait for a person",
-            findings=checks.blocked_accounts(connection),
+            findings=checks.blocked_accounts(connection, rows_max=rows_max),
             needs_person=True,
         ),
     ]
+    return asked if accounts is None else [_of(question, set(accounts)) for question in asked]
+
+
+def _of(question: Question, accounts: set[str]) -> Question:
+    """The question's findings about these accounts; one about the database stays whole."""
+    rows = [row for row in question.findings.rows if row.get("account") in {None, *accounts}]
+    findings = Findings(total=len(rows), rows=tuple(rows[: checks.ROWS_MAX]))
+    return replace(question, findings=findings)
 
 
 def rules_in_use(environment: Environment) -> dict[Platform, SettlementRules]:

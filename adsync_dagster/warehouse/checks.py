@@ -44,7 +44,7 @@ class PendingAge:
 
 def _find(connection: Connection, name: str, **parameters: Any) -> Findings:
     """Run a query whose rows carry `total`, the number of rows before its LIMIT."""
-    cursor = connection.execute(queries[name], {"rows_max": ROWS_MAX, **parameters})
+    cursor = connection.execute(queries[name], parameters)
     columns = [column.name for column in cursor.description or ()]
     rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
     total = int(rows[0]["total"]) if rows else 0
@@ -54,9 +54,13 @@ def _find(connection: Connection, name: str, **parameters: Any) -> Findings:
     )
 
 
-def overdue_final_syncs(connection: Connection, after: timedelta) -> Findings:
+def overdue_final_syncs(
+    connection: Connection, after: timedelta, *, rows_max: int = ROWS_MAX
+) -> Findings:
     """Changes that nothing blocks and that still owe their final sync after that long."""
-    return _find(connection, "check_overdue_final_syncs", seconds=after.total_seconds())
+    return _find(
+        connection, "check_overdue_final_syncs", seconds=after.total_seconds(), rows_max=rows_max
+    )
 
 
 def pending_age(connection: Connection) -> PendingAge:
@@ -70,13 +74,16 @@ def pending_age(connection: Connection) -> PendingAge:
     )
 
 
-def unexplained_residuals(connection: Connection) -> Findings:
+def unexplained_residuals(connection: Connection, *, rows_max: int = ROWS_MAX) -> Findings:
     """Account days whose rows do not add up to the platform's total, without a known reason."""
-    return _find(connection, "check_unexplained_residuals")
+    return _find(connection, "check_unexplained_residuals", rows_max=rows_max)
 
 
 def overdue_open_days(
-    connection: Connection, rules: Mapping[Platform, SettlementRules]
+    connection: Connection,
+    rules: Mapping[Platform, SettlementRules],
+    *,
+    rows_max: int = ROWS_MAX,
 ) -> Findings:
     """Accounts with days that should have been sealed by now, also days never read at all."""
     settled = [
@@ -87,22 +94,28 @@ def overdue_open_days(
         }
         for platform, rule in rules.items()
     ]
-    return _find(connection, "check_overdue_open_days", rules=json.dumps(settled))
+    return _find(
+        connection, "check_overdue_open_days", rules=json.dumps(settled), rows_max=rows_max
+    )
 
 
 def silent_triggers(connection: Connection) -> Findings:
     """Triggers of the change log that are missing or would not fire always."""
-    return _find(connection, "check_silent_triggers")
+    return _find(connection, "check_silent_triggers", rows_max=ROWS_MAX)
 
 
-def stale_accounts(connection: Connection, after: timedelta) -> Findings:
+def stale_accounts(
+    connection: Connection, after: timedelta, *, rows_max: int = ROWS_MAX
+) -> Findings:
     """Active accounts that nothing blocks and that had no whole sync for that long."""
-    return _find(connection, "check_stale_accounts", seconds=after.total_seconds())
+    return _find(
+        connection, "check_stale_accounts", seconds=after.total_seconds(), rows_max=rows_max
+    )
 
 
-def blocked_accounts(connection: Connection) -> Findings:
+def blocked_accounts(connection: Connection, *, rows_max: int = ROWS_MAX) -> Findings:
     """Accounts, and changes of accounts, that wait for a person, with the reason."""
-    return _find(connection, "check_blocked_accounts")
+    return _find(connection, "check_blocked_accounts", rows_max=rows_max)
 
 
 def row_counts(connection: Connection, account_id: UUID) -> dict[str, int]:

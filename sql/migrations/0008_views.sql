@@ -199,8 +199,8 @@ CREATE OR REPLACE VIEW v_blocked WITH (security_invoker = true) AS
            ELSE 'whoever runs adsync: read the detail'
          END AS who_must_act,
          CASE b.reason
-           WHEN 'credential' THEN 'adsync accounts add stores the new credential; then adsync sync ' || b.account
-           ELSE 'then adsync sync ' || b.account
+           WHEN 'credential' THEN 'store the new credential with adsync accounts add, then run adsync sync ' || b.account
+           ELSE 'run adsync sync ' || b.account
          END AS what_then
     FROM (
       SELECT a.id AS ad_account_id, a.platform || ':' || a.platform_account_id AS account, a.platform::text AS platform,

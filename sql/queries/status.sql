@@ -16,7 +16,7 @@ WITH changes AS (
   -- The last week only: the whole log may be long, and this part of it has an index.
   SELECT l.ad_account_id, count(*) AS done
     FROM ad_status_change_log l
-   WHERE l.final_sync_completed AND l.created_at >= adsync_now() - interval '7 days'
+   WHERE l.final_sync_completed AND l.created_at >= (SELECT adsync_now()) - interval '7 days'
    GROUP BY l.ad_account_id
 ), days AS (
   SELECT ad_account_id, date, count(*) AS levels,

@@ -57,7 +57,13 @@ def test_the_wheel_brings_its_files(python: Path, tmp_path: Path, empty_url: str
     run(python, "-c", script, cwd=tmp_path)
     program = python.with_name("adsync")
     environment = {"ADSYNC_DATABASE_URL": empty_url, "ADSYNC_HOME": str(tmp_path / "home")}
-    for arguments in (["--version"], ["migrate", "--dry-run"], ["migrate"], ["status"]):
+    for arguments in (
+        ["--version"],
+        ["migrate", "--dry-run"],
+        ["migrate"],
+        ["status"],
+        ["report"],
+    ):
         done = subprocess.run(
             [program, *arguments],
             cwd=tmp_path,

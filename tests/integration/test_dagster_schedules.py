@@ -139,7 +139,11 @@ def test_a_run_of_another_kind_holds_no_schedule_back(
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("weekly_safety_net", "safety_net"), ("health_checks_schedule", "health_checks")],
+    [
+        ("weekly_safety_net", "safety_net"),
+        ("health_checks_schedule", "health_checks"),
+        ("completeness_report_schedule", "completeness_report"),
+    ],
 )
 def test_a_job_over_all_accounts_runs_once_at_a_time(
     name: str, kind: str, instance: dg.DagsterInstance, database: Database

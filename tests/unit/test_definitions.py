@@ -52,6 +52,7 @@ def test_names_are_what_documents_and_operators_use() -> None:
         "ad_status_change_log",
         "ads",
         "campaigns",
+        "completeness_report",
         "final_sync_completion",
         "metrics",
         "weekly_safety_net",
@@ -60,6 +61,7 @@ def test_names_are_what_documents_and_operators_use() -> None:
         job.name for job in repository.get_all_jobs() if not job.name.startswith("__")
     ) == [
         "account_sync_job",
+        "completeness_report_job",
         "entity_sync_job",
         "final_sync_job",
         "health_checks_job",
@@ -74,6 +76,7 @@ def test_names_are_what_documents_and_operators_use() -> None:
     ]
     assert sorted(s.name for s in repository.schedule_defs) == [
         "account_sync_schedule",
+        "completeness_report_schedule",
         "health_checks_schedule",
         "settle_schedule",
         "weekly_safety_net",
