@@ -18,6 +18,7 @@ from adsync_dagster.commands import (
     database,
     doctor,
     exits,
+    export,
     health,
     history,
     platforms,
@@ -75,6 +76,7 @@ app.command()(work.settle)
 app.command()(health.status)
 app.command()(health.verify)
 app.command()(report.report)
+app.command()(export.export)
 app.command()(doctor.doctor)
 app.add_typer(alerts.group, name="alert")
 app.add_typer(simulate.group, name="simulate")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import TYPE_CHECKING
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.records import DateRange
 
 if TYPE_CHECKING:
     from adsync_dagster.records import Account
@@ -45,3 +47,14 @@ def _key(accounts: Sequence[Account], name: str) -> str:
 def _bare(account_id: str) -> str:
     """The id without Meta's `act_` and Google's dashes, which people leave out or put in."""
     return account_id.removeprefix("act_").replace("-", "")
+
+
+def day_range(date_from: str | None, date_until: str | None) -> DateRange:
+    """The range that --from and --until name; UsageError when they name none."""
+    try:
+        first, last = date.fromisoformat(date_from or ""), date.fromisoformat(date_until or "")
+    except ValueError:
+        raise UsageError("give both --from and --until as dates such as 2026-03-01") from None
+    if first > last:
+        raise UsageError(f"--from {first} lies after --until {last}")
+    return DateRange(since=first, until=last)

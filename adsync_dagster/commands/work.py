@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adsync_dagster.commands.chosen import choose
+from adsync_dagster.commands.chosen import choose, day_range
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note, say, write_json, write_table
 from adsync_dagster.commands.surroundings import (
@@ -16,7 +15,6 @@ from adsync_dagster.commands.surroundings import (
     prepare_dagster,
     require_dagster_storage,
 )
-from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -241,11 +239,6 @@ def _days_config(date_from: str | None, date_until: str | None) -> dict[str, Any
     """The launch configuration of a chosen range; UsageError when it is none."""
     if date_from is None and date_until is None:
         return None
-    try:
-        first, last = date.fromisoformat(date_from or ""), date.fromisoformat(date_until or "")
-    except ValueError:
-        raise UsageError("give both --from and --until as dates such as 2026-03-01") from None
-    if first > last:
-        raise UsageError(f"--from {first} lies after --until {last}")
-    config = {"date_from": first.isoformat(), "date_until": last.isoformat()}
+    days = day_range(date_from, date_until)
+    config = {"date_from": days.since.isoformat(), "date_until": days.until.isoformat()}
     return {"ops": {"account_sync": {"config": config}}}

@@ -18,19 +18,27 @@ from adsync_dagster.records import Level
 
 _NAME_LINE = re.compile(r"^-- ([a-z0-9_]+) --$", re.MULTILINE)
 
-#: Table, its column for the platform's id, and the temporary staging table of each level.
+#: Table, its column for the platform's id, the temporary staging table and the view of the
+#: facts of each level.
 LEVEL_NAMES = {
     Level.CAMPAIGN: {
         "entities": "ad_campaigns",
         "platform_id": "platform_campaign_id",
         "stage": "stage_campaigns",
+        "facts": "v_metrics_daily_campaign",
     },
     Level.ADSET: {
         "entities": "ad_sets",
         "platform_id": "platform_ad_set_id",
         "stage": "stage_ad_sets",
+        "facts": "v_metrics_daily_adset",
     },
-    Level.AD: {"entities": "ads", "platform_id": "platform_ad_id", "stage": "stage_ads"},
+    Level.AD: {
+        "entities": "ads",
+        "platform_id": "platform_ad_id",
+        "stage": "stage_ads",
+        "facts": "v_metrics_daily_ad",
+    },
 }
 
 
