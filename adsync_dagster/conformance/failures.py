@@ -99,7 +99,7 @@ def _never_believed(stage: Stage, name: str, required: tuple[str, ...], ways: Wa
             if not rule.fired:
                 problems.append(f"{way}: {_words(fault)} never struck")
             elif outcome.error is None:
-                problems += [f"{way}: complete"] if stage.problems(name, outcome.records) else []
+                problems.append(f"{way}: {_words(fault)} is taken for complete")
             elif not isinstance(outcome.error, Retryable):
                 problems.append(f"{way} ends as {type(outcome.error).__name__}")
     stage.require(problems, f"a {name} that is wrong would be believed:")

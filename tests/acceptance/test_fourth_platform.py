@@ -20,6 +20,9 @@ import pytest
 
 from adsync_dagster.conformance import CHECKS
 
+#: One process builds the package and plays its story once.
+pytestmark = [pytest.mark.xdist_group("fourth platform"), pytest.mark.timeout(900)]
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "adding-a-platform.md"
 _BLOCK = re.compile(r"<!-- file: (?P<file>\S+) -->\n\n```[a-z]+\n(?P<text>.*?)```\n", re.DOTALL)
@@ -68,7 +71,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
+        timeout=800,
     )
 
 

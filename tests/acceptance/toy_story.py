@@ -6,10 +6,11 @@ this process), and prints what the warehouse and the ledger say. Arguments: a fo
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -35,13 +36,15 @@ NAMES = ("impressions", "clicks", "spend", "conversions", "conversion_value")
 
 def adsync(*arguments: str) -> tuple[int, str]:
     """A command's exit code and what it wrote."""
-    done = subprocess.run(
-        [sys.executable, "-m", "adsync_dagster.cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout + (done.stderr if done.returncode else "")
+    from adsync_dagster.cli import main  # noqa: PLC0415 - its settings are not set before
+
+    written = io.StringIO()
+    with redirect_stdout(written), redirect_stderr(written):
+        try:
+            main(list(arguments))
+        except SystemExit as end:
+            return int(end.code or 0), written.getvalue()
+    return 0, written.getvalue()
 
 
 def differences(

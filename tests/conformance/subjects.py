@@ -99,13 +99,14 @@ def facebook(port: RunningSimulator) -> Subject:
             error("service", status=200),
             error("user_limit"),
             error("reduce_data"),
+            Fault(name="repeat_rows"),
+            Fault(name="foreign_next"),
         ),
         wrong_lists={
             "an empty page in the middle": (Fault(name="empty_page", skip=1),),
             "a page that comes again and again": (
                 Fault(name="repeated_cursor"),
                 Fault(name="endless_pages"),
-                Fault(name="foreign_next"),
             ),
             "a page with rows missing": (
                 Fault(name="cut_rows", skip=1),
@@ -120,7 +121,6 @@ def facebook(port: RunningSimulator) -> Subject:
                 _field("id", 120200013000000010),
             ),
             "a row of another account": (_field("account_id", "777"),),
-            "a row that comes twice": (Fault(name="repeat_rows"),),
         },
         wrong_reports={
             "a row of another day": (_field("date_start", "2026-01-01"),),
