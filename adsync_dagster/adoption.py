@@ -16,6 +16,7 @@ import dagster as dg
 from adsync_dagster.alert_sensors import build_alert_sensors
 from adsync_dagster.assets.account_sync import build_account_sync
 from adsync_dagster.assets.checks import health_checks
+from adsync_dagster.assets.completeness_report import completeness_report
 from adsync_dagster.assets.safety_net import weekly_safety_net
 from adsync_dagster.assets.status_change_log import AD_STATUS_CHANGE_LOG
 from adsync_dagster.errors import UsageError
@@ -56,7 +57,8 @@ def adsync_definitions(
         sensors: All of them, none, or those named: `status_change_sensor`, `new_account_sensor`.
             Without the first, final syncs wait for the next account sync.
         schedules: All, none, or those named: `account_sync_schedule`, `settle_schedule`,
-            `weekly_safety_net`, `health_checks_schedule`. The jobs are there in any case.
+            `weekly_safety_net`, `health_checks_schedule`, `completeness_report_schedule`. The jobs
+            are there in any case.
         alerts: Whether the sensors that tell people are included (they need a channel to speak).
         own_resources: Also the resources `warehouse`, `token_vault` and one per platform, for
             assets of the project's own. Off, because `warehouse` is a name others use as well.
@@ -127,7 +129,7 @@ class _Guests:
     def __init__(self, settings: Settings, prefix: Sequence[str]) -> None:
         self._settings = settings
         self._prefix = list(prefix)
-        self._assets = [build_account_sync(settings), weekly_safety_net]
+        self._assets = [build_account_sync(settings), weekly_safety_net, completeness_report]
         graph = dg.Definitions(
             assets=[*self._assets, AD_STATUS_CHANGE_LOG],
             asset_checks=[health_checks],
