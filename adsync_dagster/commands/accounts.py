@@ -137,7 +137,10 @@ def add(
         if account_id is None:
             may_ask = not (add_all or token_stdin)
             return _add_several(settings, finder, add_all=add_all, may_ask=may_ask, as_json=as_json)
-        info = _unverified(account_id) if no_verify else finder.one(account_id)
+        if no_verify:
+            info = _unverified(account_id)
+        else:
+            info, credential = finder.one(account_id)
         key = _store(environment, plugin.key, info, credential)
     _add_partitions(settings, [key])
     if as_json:

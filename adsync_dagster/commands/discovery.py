@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -18,11 +19,20 @@ from adsync_dagster.commands.platform_accounts import (
 )
 from adsync_dagster.errors import AccountBlocked, AdsyncError, PermissionBlocked, UsageError
 from adsync_dagster.platforms.protocol import Credential
+from adsync_dagster.platforms.registry import plugin_for
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.sync.connecting import connect_account
 
 if TYPE_CHECKING:
     from adsync_dagster.sync.environment import Environment
+    from adsync_dagster.transport import PlatformClient
+
+
+class Reached(NamedTuple):
+    """An account that could be read, and the credential that reads it."""
+
+    info: AccountInfo
+    credential: Credential
 
 
 @dataclass(frozen=True)
@@ -33,39 +43,35 @@ class Finder:
     platform: Platform
     credential: Credential
 
+    @property
+    def direct(self) -> Credential:
+        """The credential without a way in: which way leads where is what it finds out."""
+        return plugin_for(self.platform).credential.direct(self.credential)
+
     def everything(self) -> list[AccountInfo]:
         """Every account the credential can see, in the platform's order."""
-        client = self.environment.client_with(
-            self.platform,
-            self.credential,
-            budget_key=f"{self.platform}:discover",
-            limits=WHILE_SOMEBODY_WAITS,
-        )
-        try:
+        with self._client(self.direct, "discover") as client:
             return read_accounts(client, self.environment.clock)
-        finally:
-            client.close()
 
-    def one(self, account_id: str) -> AccountInfo:
+    def one(self, account_id: str) -> Reached:
         """The account as its platform describes it, found through a manager if need be.
 
         Raises Blocked with the platform's own reason when it cannot be read.
         """
         try:
-            return self._described(account_id, self.credential)
+            return Reached(self._described(account_id, self.credential), self.credential)
         except PermissionBlocked as error:
             refusal = error
-        # Perhaps the way in is only not known: some accounts are reached through others.
+        # Perhaps the way in is only not known, or a wrong one.
         for info in self._elsewhere():
-            if info.platform_account_id == account_id and info.access:
+            if info.platform_account_id == account_id:
                 return self.through(info)
         raise refusal
 
-    def through(self, info: AccountInfo) -> AccountInfo:
-        """An account that was found, as it describes itself, with the way that leads there."""
-        credential = Credential({**info.access, **self.credential.values})
-        described = self._described(info.platform_account_id, credential)
-        return _with_way(described, info)
+    def through(self, info: AccountInfo) -> Reached:
+        """An account that was found, read by the way that leads there."""
+        credential = Credential({**self.direct.values, **info.access})
+        return Reached(self._described(info.platform_account_id, credential), credential)
 
     def _elsewhere(self) -> list[AccountInfo]:
         try:
@@ -74,22 +80,24 @@ class Finder:
             return []
 
     def _described(self, account_id: str, credential: Credential) -> AccountInfo:
-        client = self.environment.client_with(
-            self.platform,
-            credential,
-            budget_key=f"{self.platform}:{account_id}",
-            limits=WHILE_SOMEBODY_WAITS,
-        )
-        try:
+        with self._client(credential, account_id) as client:
             info = read_account(client, account_id, self.environment.clock)
-        finally:
-            client.close()
         if not info.readable:
             raise AccountBlocked(
                 f"the platform gives {account_id} the status {info.status} and lets nothing be"
                 " read; nothing was stored"
             )
         return info
+
+    def _client(self, credential: Credential, name: str) -> closing[PlatformClient]:
+        return closing(
+            self.environment.client_with(
+                self.platform,
+                credential,
+                budget_key=f"{self.platform}:{name}",
+                limits=WHILE_SOMEBODY_WAITS,
+            )
+        )
 
 
 @dataclass
@@ -106,10 +114,8 @@ def add_found(finder: Finder, chosen: Sequence[AccountInfo]) -> Added:
     added = Added()
     for info in chosen:
         try:
-            described = finder.through(info)
-            account = connect_account(
-                finder.environment, finder.platform, described, finder.credential
-            )
+            reached = finder.through(info)
+            account = connect_account(finder.environment, finder.platform, *reached)
         except AdsyncError as error:
             if error.family not in {"blocked", "usage"}:
                 raise
@@ -117,10 +123,6 @@ def add_found(finder: Finder, chosen: Sequence[AccountInfo]) -> Added:
         else:
             added.keys.append(account.key)
     return added
-
-
-def _with_way(described: AccountInfo, found: AccountInfo) -> AccountInfo:
-    return replace(described, access=found.access, through=found.through)
 
 
 def show(infos: Sequence[AccountInfo], known: frozenset[str]) -> None:

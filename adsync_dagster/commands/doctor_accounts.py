@@ -15,7 +15,6 @@ from adsync_dagster.commands.exits import ExitCode, code_of, one_line
 from adsync_dagster.commands.findings import Finding
 from adsync_dagster.commands.output import counted
 from adsync_dagster.errors import AdsyncError, PermissionBlocked, UsageError
-from adsync_dagster.platforms.protocol import Credential
 from adsync_dagster.records import Account, AccountInfo
 from adsync_dagster.settings import Settings
 
@@ -89,9 +88,8 @@ def _refused(environment: Environment, account: Account, error: PermissionBlocke
     finding = _failed(account, error)
     if stored is None:
         return finding
-    direct = {name: value for name, value in stored.values.items() if name != "login_customer_id"}
     try:
-        found = Finder(environment, account.platform, Credential(direct)).everything()
+        found = Finder(environment, account.platform, stored).everything()
     except AdsyncError:
         return finding
     for info in found:

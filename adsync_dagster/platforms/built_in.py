@@ -147,6 +147,7 @@ GOOGLE_ADS = PlatformPlugin(
                 name="login_customer_id",
                 help="The manager account through which the account is reached.",
                 required=False,
+                way_in=True,
                 clean=_manager_id,
             ),
         ),

@@ -40,6 +40,8 @@ class CredentialField:
     required: bool = True
     #: False: for finding accounts only, and never stored.
     stored: bool = True
+    #: True: the way to an account, which a listing of the credential's accounts finds by itself.
+    way_in: bool = False
     #: The value as it is stored; UsageError when it cannot be one.
     clean: Callable[[str], str] = str
 
@@ -55,6 +57,13 @@ class CredentialForm:
     @property
     def needed(self) -> tuple[CredentialField, ...]:
         return tuple(one for one in self.fields if one.required)
+
+    def direct(self, credential: Credential) -> Credential:
+        """The credential without a way in, as accounts are looked for with it."""
+        ways = {one.name for one in self.fields if one.way_in}
+        return Credential(
+            {name: value for name, value in credential.values.items() if name not in ways}
+        )
 
     def to_store(self, credential: Credential) -> Credential:
         """The credential without what it is not stored with."""

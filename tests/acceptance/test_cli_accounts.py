@@ -334,9 +334,11 @@ def test_google_accounts_are_found_through_their_managers(stage: Stage) -> None:
     _, lines = doctor_lines(stage)
     assert {lines[key].partition(" ")[0] for key in stage.stored()} == {"ok"}
 
-    # One by its id: the way in is found without being named.
+    # One by its id: the way in is found without being named, and although a wrong one is.
     stage.adsync("accounts", "remove", "5015015501")
-    assert stage.adsync(*add, "--account", "501-501-5501").code == 0
+    wrong = json.dumps({**GOOGLE, "login_customer_id": "999-999-9999"})
+    add = ("accounts", "add", "--platform", "google_ads", "--token-stdin")
+    assert stage.adsync(*add, "--account", "501-501-5501", stdin=wrong).code == 0
     assert doctor_lines(stage)[1]["google_ads:5015015501"].startswith("ok")
 
 
