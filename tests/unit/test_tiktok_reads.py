@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -541,3 +541,11 @@ def test_an_account_that_tiktok_does_not_show_is_blocked() -> None:
     """An empty list is no advertiser."""
     done = run(ADAPTER.read_account(ACCOUNT, STARTED), [envelope({"list": []})])
     assert isinstance(done.error, AccountBlocked)
+
+
+def test_the_change_log_is_not_read() -> None:
+    """There are no hints, and no request is spent on them."""
+    history = ADAPTER.read_change_history(ACCOUNT, STARTED - timedelta(days=1), STARTED, STARTED)
+    done = run(history, [])
+    assert done.error is None
+    assert (done.requests, done.records) == ([], [])
