@@ -263,7 +263,12 @@ PLATFORM_MUTANTS = (
     Mutant("tiktok_errors_are_empty_lists", _errors_are_empty_lists, TIKTOK),
     Mutant("tiktok_switch_without_its_parents", _switch_without_its_parents, TIKTOK),
     Mutant("tiktok_posix_zone_with_the_wrong_sign", _posix_zone_with_the_wrong_sign, (62, *TIKTOK)),
-    Mutant("tiktok_cut_task_is_whole", _cut_task_is_whole, (100, 50, 531, 190, 580)),
+    Mutant(
+        "tiktok_cut_task_is_whole",
+        _cut_task_is_whole,
+        (100, 50),
+        ("report_task_cut_within_its_last_value",),
+    ),
     Mutant(
         "tiktok_silence_of_a_task_is_proof",
         _silence_of_a_task_is_proof,
