@@ -280,3 +280,13 @@ GOOGLE_ADS_FAULTS: Classes = {
 }
 #: By platform.
 FAULTS = {"facebook": WIRE_FAULTS, "tiktok": TIKTOK_FAULTS, "google_ads": GOOGLE_ADS_FAULTS}
+
+
+def may_strike(path: str, platform: str) -> bool:
+    """Whether a fault of these paths is one of the platform's; older scenarios name others."""
+    owners = [one for one, classes in FAULTS.items() if path in _paths(classes)]
+    return platform in owners or not owners
+
+
+def _paths(classes: Classes) -> set[str]:
+    return {path for wires in classes.values() for _, path, _ in wires}

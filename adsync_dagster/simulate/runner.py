@@ -21,7 +21,7 @@ from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.engine import Answers, Engine
 from adsync_dagster.simulate.exchange import SimulatedClock
 from adsync_dagster.simulate.faulty_database import wait_until_unlocked
-from adsync_dagster.simulate.hazards import platform_of
+from adsync_dagster.simulate.hazards import PATHS, may_strike, platform_of
 from adsync_dagster.simulate.io import Crash, IoFault, IoFaultKind, IoKind
 from adsync_dagster.simulate.scenario import Event, Scenario
 from adsync_dagster.simulator.instants import SECOND, micros
@@ -306,18 +306,20 @@ class Runner:
         statements: int,
     ) -> Tick:
         answered = [micros(instant) for instant in self.answers.instants]
-        late = {0}
-        for rule in self.simulator.faults.rules:
-            if rule.name == "stale" and rule.fired:
-                late.add(int(rule.options["seconds"]))
-        delay = self.scenario.config.reporting_delay_seconds
+        delay = self.scenario.config.reporting_delay_seconds * SECOND
+        late = {platform: sorted(self._late(platform)) for platform in PATHS}
         return Tick(
             number=self.outcome.ticks,
             name=name,
             started=started,
             ended=micros(self.clock.now()),
-            numbers_seen=[(a, a - (delay + s) * SECOND) for a in answered for s in sorted(late)],
-            entities_seen=[(a, a - s * SECOND) for a in answered for s in sorted(late)],
+            numbers_seen={
+                one: [(a, a - delay - lag) for a in answered for lag in lags]
+                for one, lags in late.items()
+            },
+            entities_seen={
+                one: [(a, a - lag) for a in answered for lag in lags] for one, lags in late.items()
+            },
             requests=self.answers.requests,
             statements=statements,
             faults={platform: frozenset(names) for platform, names in struck.items()},
@@ -325,6 +327,15 @@ class Runner:
             synced=synced,
             log_text="\n".join(self.capture.lines),
         )
+
+    def _late(self, platform: str) -> set[int]:
+        """How far back the platform's answers may be taken from: not at all, or as a fault says."""
+        seconds = {
+            int(rule.options["seconds"])
+            for rule in self.simulator.faults.rules
+            if rule.name == "stale" and rule.fired and may_strike(rule.path.pattern, platform)
+        }
+        return {0, *(one * SECOND for one in seconds)}
 
     # ── building ──────────────────────────────────────────────────────────────────────────
 

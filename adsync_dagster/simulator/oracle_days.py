@@ -78,7 +78,7 @@ def _check_reason(scene: Scene, key: DayKey, row: DayRow) -> list[Violation]:
         return []
     is_theirs = level != "campaign" and any(
         scene.truth.campaigns_only(account, day, at) == rest
-        for _, at in reversed(scene.tick.numbers_seen)
+        for _, at in scene.numbers_seen(account)
     )
     if is_theirs is not (row.residual_class == "no_ad_rows"):
         return [scene.wrong("O7", f"{key}: not a true reason of the rest {rest}: {row}")]
@@ -99,7 +99,7 @@ def rest_of(row: DayRow) -> Numbers:
 def _total_was_told(scene: Scene, account: str, day: int, total: Numbers) -> bool:
     return any(
         scene.truth.account_total(account, day, at) == total
-        for _, at in reversed(scene.tick.numbers_seen)
+        for _, at in scene.numbers_seen(account)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adsync_dagster.simulator.entities import SimEntity
@@ -46,11 +46,14 @@ class Scene:
 
     def told(self, key: EntityKey, day: int, numbers: Numbers, since: int = 0) -> bool:
         """Whether an answer given from `since` on within the tick told these numbers."""
-        seen = self.tick.numbers_seen
         return any(
             answered >= since and self.truth.numbers(key, day, at) == numbers
-            for answered, at in reversed(seen)
+            for answered, at in self.numbers_seen(key[0])
         )
+
+    def numbers_seen(self, account: str) -> Iterator[tuple[int, int]]:
+        """When the account's platform answered, and the instant it told of; the latest first."""
+        return reversed(self.tick.numbers_seen[self.truth.platform(account)])
 
     def is_silent(self, account: str) -> bool:
         """Whether the account's platform left out rows in this tick without a trace."""
@@ -167,7 +170,8 @@ def _is_old_news(before: EntityRow | None, row: EntityRow) -> bool:
 def _was_true(scene: Scene, key: EntityKey, status: Status) -> bool:
     if not scene.tick.planted.isdisjoint({word for word in status if word}):
         return True
-    return any(scene.truth.status(key, at) == status for _, at in scene.tick.entities_seen)
+    seen = scene.tick.entities_seen[scene.truth.platform(key[0])]
+    return any(scene.truth.status(key, at) == status for _, at in seen)
 
 
 def check_steps(scene: Scene) -> list[Violation]:

@@ -63,9 +63,9 @@ class Tick:
     name: str
     started: int
     ended: int
-    #: (when the platform answered, the instant whose truth it told) for numbers and for entities.
-    numbers_seen: Sequence[tuple[int, int]]
-    entities_seen: Sequence[tuple[int, int]]
+    #: By platform: (when it answered, the instant whose truth it told), for numbers and entities.
+    numbers_seen: Mapping[str, Sequence[tuple[int, int]]]
+    entities_seen: Mapping[str, Sequence[tuple[int, int]]]
     requests: int = 0
     statements: int = 0
     #: Names of the faults that struck each platform's answers, and under "" the process itself.

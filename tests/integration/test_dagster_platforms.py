@@ -83,8 +83,8 @@ class Site:
                 name="sync",
                 started=now,
                 ended=now,
-                numbers_seen=[(now, now)],
-                entities_seen=[(now, now)],
+                numbers_seen={one: [(now, now)] for one in IDS},
+                entities_seen={one: [(now, now)] for one in IDS},
                 synced=frozenset(IDS[platform] for platform in synced),
             )
         )
