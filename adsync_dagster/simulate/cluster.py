@@ -6,6 +6,7 @@ crash of the server does to committed work is Postgres's promise, kept by fsync,
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from adsync_dagster.simulate.faulty_database import Spare
 from adsync_dagster.simulator.oracle_queries import oracle_queries
 from adsync_dagster.warehouse import embedded
 from adsync_dagster.warehouse.database import with_driver
@@ -47,6 +49,8 @@ class Arena:
     def __init__(self, url: str) -> None:
         self.url = url
         self.connection: psycopg.Connection[Any] = psycopg.connect(url, autocommit=True)
+        #: What one simulated process leaves to the next.
+        self.spare: Spare = {}
 
     def reset(self) -> None:
         """Empty every table. The guards against that are off for this session only."""
@@ -77,8 +81,10 @@ class Arena:
         return self.connection.execute(oracle_queries["stored_columns"].encode()).fetchall()
 
     def close(self) -> None:
-        """Close the judge's connection."""
+        """Close the judge's connection and those that are left over."""
         self.connection.close()
+        for connection in itertools.chain(*self.spare.values()):
+            connection.close()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from adsync_dagster.platforms.tiktok import TikTokAdapter
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulate.exchange import InProcessExchange, SimulatedClock
-from adsync_dagster.simulate.faulty_database import FaultyDatabase
+from adsync_dagster.simulate.faulty_database import FaultyDatabase, Spare
 from adsync_dagster.simulate.io import IoTap
 from adsync_dagster.simulate.scenario import Config
 from adsync_dagster.simulator.entities import SimAccount
@@ -176,9 +176,10 @@ class Engine:
         answered: Callable[[datetime], None],
         settings: Settings | None = None,
         config: Config | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self.tap = IoTap()
-        self.database = FaultyDatabase(url, clock, self.tap, seed)
+        self.database = FaultyDatabase(url, clock, self.tap, seed, spare)
         settings = replace(settings or Settings(), token_key=KEY, home=Path("/nonexistent"))
         self.environment = SimulatedEnvironment(
             database=self.database,

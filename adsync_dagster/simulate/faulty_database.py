@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
-from sqlalchemy import event
+from sqlalchemy import Engine, event
+from sqlalchemy.pool import QueuePool
 
 from adsync_dagster.clock import Clock
 from adsync_dagster.errors import Defect
@@ -113,39 +115,75 @@ class FaultyConnection(psycopg.Connection[Any]):
         return psycopg.OperationalError("simulated loss of the connection")
 
 
+#: Connections in good order that an earlier life of the engine left, by what they were for.
+Spare = dict[str, list[FaultyConnection]]
+
+
 class FaultyDatabase(Database):
     """The warehouse database as one simulated process has it."""
 
-    def __init__(self, url: str, clock: Clock, tap: IoTap, seed: int) -> None:
+    def __init__(
+        self, url: str, clock: Clock, tap: IoTap, seed: int, spare: Spare | None = None
+    ) -> None:
         super().__init__(url, clock)
         self._tap = tap
         self._opened: list[FaultyConnection] = []
         self._seed = seed
+        self._spare: Spare = {} if spare is None else spare
         tap.on_crash = self.cut
-        for engine in (self._engine, self._sessions):
-            event.listen(engine, "do_connect", self._open)
+        for kind, engine in self._pools():
+            event.listen(engine, "do_connect", partial(self._open, kind))
 
-    def _open(self, _dialect: Any, _record: Any, arguments: Any, options: Any) -> FaultyConnection:
-        connection = FaultyConnection.connect(*arguments, **options)
-        connection.cursor_factory = _FaultyCursor
+    def _pools(self) -> tuple[tuple[str, Engine], ...]:
+        return (("plain", self._engine), ("session", self._sessions))
+
+    def _open(
+        self, kind: str, _dialect: Any, _record: Any, arguments: Any, options: Any
+    ) -> FaultyConnection:
+        spare = self._spare.get(kind)
+        connection = spare.pop() if spare else _connect(arguments, options)
         # The server draws some waits itself: the same ones in every replay.
         self._seed += 1
         share = (self._seed * 7919 % 1000) / 1000
         connection.pgconn.exec_(f"SELECT setseed({share})".encode())
-        # Planning the same statements over and over would take longer than the small accounts.
-        connection.pgconn.exec_(b"SET plan_cache_mode = force_generic_plan")
-        connection.prepare_threshold = 0
-        connection.prepared_max = PREPARED_MAX
-        if isinstance(connection, FaultyConnection):
-            connection.tap = self._tap
-            self._opened.append(connection)
-            return connection
-        raise Defect("psycopg made a connection of another class")
+        connection.told = None
+        connection.tap = self._tap
+        self._opened.append(connection)
+        return connection
+
+    def dispose(self) -> None:
+        """End this process's use of the database: what is in good order serves the next one.
+
+        A server process that has its catalogues and plans costs a fraction of a new one.
+        """
+        for kind, engine in self._pools() if not self._tap.dead else ():
+            pool = engine.pool
+            idle = pool.checkedin() if isinstance(pool, QueuePool) else 0
+            for pooled in [engine.raw_connection() for _ in range(idle)]:
+                connection = pooled.driver_connection
+                pooled.detach()
+                if isinstance(connection, FaultyConnection) and not connection.closed:
+                    connection.tap = None
+                    self._opened.remove(connection)
+                    self._spare.setdefault(kind, []).append(connection)
+        super().dispose()
 
     def cut(self) -> None:
         """Cut every connection, as the kernel does for a killed process."""
         for connection in self._opened:
             connection.pgconn.finish()
+
+
+def _connect(arguments: Any, options: Any) -> FaultyConnection:
+    connection = FaultyConnection.connect(*arguments, **options)
+    connection.cursor_factory = _FaultyCursor
+    # Planning the same statements over and over would take longer than the small accounts.
+    connection.pgconn.exec_(b"SET plan_cache_mode = force_generic_plan")
+    connection.prepare_threshold = 0
+    connection.prepared_max = PREPARED_MAX
+    if isinstance(connection, FaultyConnection):
+        return connection
+    raise Defect("psycopg made a connection of another class")
 
 
 def wait_until_unlocked(connection: psycopg.Connection[Any], statement: str) -> None:

@@ -350,6 +350,7 @@ class Runner:
             self.simulator,
             self.clock,
             seed=self.scenario.seed * 1_000 + self.lives,
+            spare=self.arena.spare,
             answered=self._answered,
             settings=replace(
                 Settings(),

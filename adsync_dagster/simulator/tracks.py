@@ -67,7 +67,7 @@ class AdTrack:
     """One planned ad. `live` holds the intervals in which it delivers; the last may be open."""
 
     __slots__ = (
-        "_carried", "_cells", "_plans", "_revisions",
+        "_carried", "_cells", "_idle", "_plans", "_revisions",
         "account_id", "ad_id", "live", "parents", "profile", "zone",
     )  # fmt: skip
 
@@ -80,6 +80,8 @@ class AdTrack:
         #: (first day, ad set id, campaign id): whom the ad's days count for, oldest first.
         self.parents: list[tuple[int, str, str]] = []
         self._plans: dict[int, DayPlan] = {}
+        #: Days without a plan, as long as the ad's live intervals stay as they are.
+        self._idle: set[int] = set()
         self._carried: dict[int, list[Conversion]] = {}
         self._revisions: dict[int, list[Revision]] = {}
         self._cells: dict[int, Cell] = {}
@@ -93,6 +95,7 @@ class AdTrack:
             self.live.append((at, FOREVER))
         else:
             self.live[-1] = (self.live[-1][0], at)
+        self._idle.clear()
         today = self.zone.day(at)
         for day in [day for day in self._cells if day >= today]:
             del self._cells[day]
@@ -135,6 +138,7 @@ class AdTrack:
             return plan
         start, end = self.zone.start(day), self.zone.end(day)
         if not any(a < end and b > start for a, b in self.live):
+            self._idle.add(day)
             return None
         plan = self._plans[day] = plan_day(self.profile, day, self.zone)
         for conversion in plan.conversions:
@@ -151,7 +155,7 @@ class AdTrack:
         reach = 0
         plan = self._plan(day)
         for earlier in range(day - _CARRY_DAYS, day):
-            if earlier not in self._plans:
+            if earlier not in self._plans and earlier not in self._idle:
                 self._plan(earlier)
         if plan is not None:
             delivered, since, until = self._delivered(plan, at)

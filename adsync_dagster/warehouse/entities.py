@@ -15,6 +15,7 @@ from adsync_dagster.errors import Defect
 from adsync_dagster.records import Account, Level
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import level_query, queries
+from adsync_dagster.warehouse.staging import analyze_entities
 
 #: An entity with numbers this many days before the first asked day may still have some on it.
 QUIET_DAYS_MAX = 35
@@ -58,7 +59,7 @@ def merge_entities(
 
     Unchanged rows are not written; a row that a later read wrote stays. `unchanged` counts both.
     """
-    connection.execute(level_query("analyze_entity_stage", level))
+    analyze_entities(connection, level)
     row = connection.execute(
         queries[_MERGE[level]],
         {"ad_account_id": account.id, "read_started_at": read_started_at},

@@ -15,6 +15,7 @@ from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.days import Days, day_list
 from adsync_dagster.warehouse.entities import MergeCounts, ensure_stubs, merge_counts
 from adsync_dagster.warehouse.queries import level_query, queries
+from adsync_dagster.warehouse.staging import analyze_metrics
 
 
 def merge_metrics(
@@ -25,7 +26,7 @@ def merge_metrics(
     Entities nobody has seen get a stub and missing months their partition first. `unchanged`
     counts rows that were the same and rows that a later read has already replaced.
     """
-    connection.execute(queries["analyze_metrics_stage"])
+    analyze_metrics(connection)
     level_value = None if level is None else level.value
     extent = connection.execute(
         queries["staged_extent"], {"ad_account_id": account.id, "level": level_value}

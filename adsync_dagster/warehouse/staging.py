@@ -9,7 +9,7 @@ emptied is not trusted, and is made empty by the next who opens it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 from weakref import WeakKeyDictionary
 
@@ -26,6 +26,9 @@ from adsync_dagster.warehouse.text import json_text, storable_json_text, storabl
 
 #: Rows that may pass a stage before its space is given back. Up to here deleting is cheaper.
 ROWS_BEFORE_TRUNCATE = 2_000
+#: From so many rows on a merge's plan is worth a look at them. Below, the planner's guess is
+#: as good, and every look would make it plan all that reads the stage anew.
+ROWS_WORTH_ANALYZING = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +39,29 @@ class _Statements:
     empty: str
     truncate: str
     copy: str
+    analyze: str
 
 
-#: Per connection the stages that are known to be empty, by their COPY statement, and how many
-#: rows passed each of them since its space was given back.
-_EMPTY: WeakKeyDictionary[Connection, dict[str, int]] = WeakKeyDictionary()
+@dataclass(slots=True)
+class _Known:
+    """What is known of one connection's stages, by their COPY statement."""
+
+    #: Stages that are empty, and how many rows passed each since its space was given back.
+    empty: dict[str, int] = field(default_factory=dict)
+    #: How many rows were added to each.
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+_KNOWN: WeakKeyDictionary[Connection, _Known] = WeakKeyDictionary()
+
+
+def _known(connection: Connection) -> _Known:
+    return _KNOWN.setdefault(connection, _Known())
+
+
+def _analyze(connection: Connection, statements: _Statements) -> None:
+    if _known(connection).rows.get(statements.copy, 0) >= ROWS_WORTH_ANALYZING:
+        connection.execute(statements.analyze)
 
 
 class _Stage:
@@ -61,7 +82,9 @@ class _Stage:
 
     def __enter__(self) -> Self:
         # Whatever happens until it is emptied again, nobody may take it for empty.
-        passed = _EMPTY.setdefault(self._connection, {}).pop(self._statements.copy, None)
+        known = _known(self._connection)
+        passed = known.empty.pop(self._statements.copy, None)
+        known.rows[self._statements.copy] = 0
         if passed is None:
             self._connection.execute(self._statements.create)
             self._connection.execute(self._statements.truncate)
@@ -80,26 +103,49 @@ class _Stage:
             passed = 0
         elif self._passed:
             self._connection.execute(self._statements.empty)
-        _EMPTY.setdefault(self._connection, {})[self._statements.copy] = passed
+        _known(self._connection).empty[self._statements.copy] = passed
 
     def _taken(self, records: Sequence[object]) -> None:
         self._count += len(records)
+        _known(self._connection).rows[self._statements.copy] = self._count
         crash_point("page_copied")
+
+
+def _entity_statements(level: Level) -> _Statements:
+    return _Statements(
+        create=level_query("create_entity_stage", level),
+        empty=level_query("empty_entity_stage", level),
+        truncate=level_query("clear_entity_stage", level),
+        copy=level_query("copy_entities", level),
+        analyze=level_query("analyze_entity_stage", level),
+    )
+
+
+def _metrics_statements() -> _Statements:
+    return _Statements(
+        create=queries["create_metrics_stage"],
+        empty=queries["empty_metrics_stage"],
+        truncate=queries["clear_metrics_stage"],
+        copy=queries["copy_metrics"],
+        analyze=queries["analyze_metrics_stage"],
+    )
+
+
+def analyze_entities(connection: Connection, level: Level) -> None:
+    """Tell the planner what is in the level's stage, when that is much."""
+    _analyze(connection, _entity_statements(level))
+
+
+def analyze_metrics(connection: Connection) -> None:
+    """Tell the planner what is in the stage of metrics, when that is much."""
+    _analyze(connection, _metrics_statements())
 
 
 class EntityStage(_Stage):
     """Takes the entities of one level that one read saw."""
 
     def __init__(self, connection: Connection, level: Level) -> None:
-        super().__init__(
-            connection,
-            _Statements(
-                create=level_query("create_entity_stage", level),
-                empty=level_query("empty_entity_stage", level),
-                truncate=level_query("clear_entity_stage", level),
-                copy=level_query("copy_entities", level),
-            ),
-        )
+        super().__init__(connection, _entity_statements(level))
         self._level = level
 
     def add(self, records: Sequence[object]) -> None:
@@ -123,15 +169,7 @@ class MetricsStage(_Stage):
     """Takes the daily numbers of one read, of any levels."""
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__(
-            connection,
-            _Statements(
-                create=queries["create_metrics_stage"],
-                empty=queries["empty_metrics_stage"],
-                truncate=queries["clear_metrics_stage"],
-                copy=queries["copy_metrics"],
-            ),
-        )
+        super().__init__(connection, _metrics_statements())
 
     def __enter__(self) -> Self:
         # Levels are strings; said here, psycopg need not ask Python for the value of each.
