@@ -65,6 +65,8 @@ def _find_unlisted(context: SyncContext, level: Level, hints: Sequence[ChangeHin
     """Look entities up that the history names and nobody has seen; the ids that were stored."""
     account, connection = context.account, context.session.connection
     named = {hint.platform_id for hint in hints if hint.level is level}
+    if not named:
+        return set()
     unseen = sorted(named - set(entities.known_ids(connection, account, level)))[:LOOKUPS_MAX]
     if not unseen:
         return set()
@@ -103,6 +105,8 @@ def _log_switches(
             and hint.old_status is not None
             and hint.new_status is not None
         ]
+        if not of_level:
+            continue
         statuses = change_history.own_statuses(
             context.session.connection,
             context.account,
@@ -114,6 +118,8 @@ def _log_switches(
             _as_seen(hint, statuses) if last[hint.platform_id] is hint else hint
             for hint in of_level
         ]
+    if not told:
+        return 0
     with context.session.transaction() as connection:
         return changes.log_hints(connection, context.account, told, period)
 

@@ -152,18 +152,10 @@ def run_pending(context: SyncContext, report: FinalSyncReport | None = None) -> 
     context.log.info(
         "[sync] Step 0/4: Checking for entities needing final sync... (%s)", context.account.key
     )
-    for _ in range(ROUNDS_MAX):
-        token = uuid4()
-        with context.session.transaction() as connection:
-            claimed = changes.claim_pending(
-                connection, context.account, token, limit=CHANGES_PER_ROUND
-            )
-        if not claimed:
-            break
-        crash_point("claim_committed")
-        if not _run_round(context, _plan(context, token, claimed), report):
-            break
     _finish(context.session.connection, context.account.id, report)
+    if report.pending_after:
+        _run_rounds(context, report)
+        _finish(context.session.connection, context.account.id, report)
     context.log.info(
         "[sync] Final sync complete: %d entities, %d metrics collected (%s: %d done, %d pending)",
         report.entities,
@@ -173,6 +165,20 @@ def run_pending(context: SyncContext, report: FinalSyncReport | None = None) -> 
         report.pending_after,
     )
     return report
+
+
+def _run_rounds(context: SyncContext, report: FinalSyncReport) -> None:
+    for _ in range(ROUNDS_MAX):
+        token = uuid4()
+        with context.session.transaction() as connection:
+            claimed = changes.claim_pending(
+                connection, context.account, token, limit=CHANGES_PER_ROUND
+            )
+        if not claimed:
+            return
+        crash_point("claim_committed")
+        if not _run_round(context, _plan(context, token, claimed), report):
+            return
 
 
 def open_range(context: SyncContext, states: Mapping[date, DayState]) -> DateRange:

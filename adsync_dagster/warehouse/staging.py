@@ -150,6 +150,8 @@ class EntityStage(_Stage):
 
     def add(self, records: Sequence[object]) -> None:
         """Copy one page of Entity records. The last of several of one entity wins a tie."""
+        if not records:
+            return
         if self._count:
             crash_point("between_pages")
         self._passed += len(records)
@@ -181,6 +183,8 @@ class MetricsStage(_Stage):
 
         Raises IncompleteRead when a value is not the number, date or JSON it should be.
         """
+        if not records:
+            return
         if self._count:
             crash_point("between_pages")
         self._passed += len(records)
