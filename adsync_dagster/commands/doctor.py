@@ -66,7 +66,9 @@ def doctor(
         write_json({"healthy": code == 0, "findings": [_as_dict(f) for f in findings]})
     else:
         bad = sum(1 for finding in findings if finding.code)
-        say("all is well" if not bad else f"{counted(bad, 'problem')} found")
+        warnings = sum(1 for finding in findings if finding.warning and not finding.code)
+        told = f"{counted(bad, 'problem')} found" if bad else "all is well"
+        say(told + (f", {counted(warnings, 'warning')}" if warnings else ""))
     return code
 
 

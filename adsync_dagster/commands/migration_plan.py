@@ -40,7 +40,7 @@ def tell(plan: MigrationPlan, *, as_json: bool) -> ExitCode:
     say("")
     for table in plan.tables:
         _tell_table(table)
-    for word, names in (("functions", plan.functions), ("views made anew", plan.views)):
+    for word, names in (("functions", plan.functions), ("views, new or made anew", plan.views)):
         if names:
             say(f"{word}: {', '.join(names)}")
     say(_closing(plan))
