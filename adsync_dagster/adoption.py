@@ -8,27 +8,21 @@ themselves. The only resource key that is taken is `adsync`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from adsync_dagster.alert_sensors import build_alert_sensors
-from adsync_dagster.assets.account_sync import build_account_sync
-from adsync_dagster.assets.checks import health_checks
-from adsync_dagster.assets.completeness_report import completeness_report
-from adsync_dagster.assets.safety_net import weekly_safety_net
-from adsync_dagster.assets.status_change_log import AD_STATUS_CHANGE_LOG
+from adsync_dagster.definitions import build_definitions
 from adsync_dagster.errors import UsageError
-from adsync_dagster.jobs import JOBS
 from adsync_dagster.resources.environment import AdsyncResource
 from adsync_dagster.resources.platforms import platform_resources as all_platform_resources
 from adsync_dagster.resources.tokens import TokenVaultResource
 from adsync_dagster.resources.warehouse import WarehouseResource, open_warehouse, warehouse_url
-from adsync_dagster.schedules import build_schedules
-from adsync_dagster.sensors import build_sensors
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.environment import Environment
+from adsync_dagster.warehouse.database import Database
 
 #: The resource that our sensors and schedules name; in a guest they are given it directly.
 WAREHOUSE = "warehouse"
@@ -72,17 +66,22 @@ def adsync_definitions(
     """
     chosen = settings or Settings.from_environment()
     prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix)
+    telling = build_alert_sensors(chosen, key_prefix=prefix)
     guests = _Guests(chosen, prefix)
     jobs = guests.jobs()
+    looking = [s for s in guests.own.sensors or () if s.name not in {t.name for t in telling}]
     return dg.Definitions(
         assets=guests.assets(group_name),
-        asset_checks=[guests.checks],
+        asset_checks=guests.checks(),
         jobs=list(jobs.values()),
         sensors=[
-            *(guests.sensor(s, jobs) for s in _chosen(build_sensors(chosen), sensors)),
-            *(build_alert_sensors(chosen, key_prefix=prefix) if alerts else ()),
+            *(guests.sensor(sensor, jobs) for sensor in _chosen(looking, sensors)),
+            *(telling if alerts else ()),
         ],
-        schedules=[guests.schedule(s, jobs) for s in _chosen(build_schedules(chosen), schedules)],
+        schedules=[
+            guests.schedule(schedule, jobs)
+            for schedule in _chosen(list(guests.own.schedules or ()), schedules)
+        ],
         resources={
             "adsync": AdsyncResource() if settings is None else _environment_of(settings),
             **(_resources(chosen) if own_resources else {}),
@@ -123,39 +122,51 @@ def _resources(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _given(warehouse: Database, wanted: Collection[str]) -> dict[str, Database]:
+    """The resources of a sensor or schedule: the warehouse, when it asks for it."""
+    return {WAREHOUSE: warehouse} if WAREHOUSE in wanted else {}
+
+
+def _asset_job(job: Any) -> Any:
+    """A job that selects assets; ours are all of that kind."""
+    if not hasattr(job, "selection"):
+        raise TypeError(f"{job.name} selects no assets, so its assets cannot be renamed")
+    return job
+
+
 class _Guests:
     """Our definitions under the keys that they have in somebody else's project."""
 
     def __init__(self, settings: Settings, prefix: Sequence[str]) -> None:
         self._settings = settings
-        self._prefix = list(prefix)
-        self._assets = [build_account_sync(settings), weekly_safety_net, completeness_report]
-        graph = dg.Definitions(
-            assets=[*self._assets, AD_STATUS_CHANGE_LOG],
-            asset_checks=[health_checks],
-            resources={"adsync": AdsyncResource()},
-        ).resolve_asset_graph()
-        self._graph = graph
-        self._keys = {key: self._key(key) for key in graph.get_all_asset_keys()}
-        self.checks: Any = health_checks.with_attributes(asset_key_replacements=self._keys)
-
-    def _key(self, key: dg.AssetKey) -> dg.AssetKey:
-        return dg.AssetKey([*self._prefix, *key.path])
+        #: What adsync is in a project of its own: whatever is added there comes along here.
+        self.own = build_definitions(settings)
+        self._graph = self.own.resolve_asset_graph()
+        self._keys = {
+            key: dg.AssetKey([*prefix, *key.path]) for key in self._graph.get_all_asset_keys()
+        }
 
     def assets(self, group_name: str | None) -> list[Any]:
         """The assets, regrouped when a group is named."""
-        log = AD_STATUS_CHANGE_LOG.replace_attributes(
-            key=self._key(AD_STATUS_CHANGE_LOG.key),
-            deps=[self._key(dep.asset_key) for dep in AD_STATUS_CHANGE_LOG.deps],
-        )
-        moved = [a.with_attributes(asset_key_replacements=self._keys) for a in self._assets]
+        moved = [self._asset(asset) for asset in self.own.assets or ()]
         if group_name is None:
-            return [*moved, log]
+            return moved
         return list(
-            dg.map_asset_specs(
-                lambda spec: spec.replace_attributes(group_name=group_name), [*moved, log]
-            )
+            dg.map_asset_specs(lambda spec: spec.replace_attributes(group_name=group_name), moved)
         )
+
+    def _asset(self, asset: Any) -> Any:
+        if isinstance(asset, dg.AssetSpec):
+            deps = [self._keys[dep.asset_key] for dep in asset.deps]
+            return asset.replace_attributes(key=self._keys[asset.key], deps=deps)
+        return asset.with_attributes(asset_key_replacements=self._keys)
+
+    def checks(self) -> list[Any]:
+        """The asset checks."""
+        return [
+            check.with_attributes(asset_key_replacements=self._keys)
+            for check in self.own.asset_checks or ()
+        ]
 
     def jobs(self) -> dict[str, Any]:
         """The jobs by name, each with what it selects among our own spelled out."""
@@ -171,7 +182,7 @@ class _Guests:
                 partitions_def=job.partitions_def,
                 executor_def=job.executor_def,
             )
-            for job in JOBS
+            for job in map(_asset_job, self.own.jobs or ())
         }
 
     def _selection(self, selection: dg.AssetSelection) -> dg.AssetSelection:
@@ -193,7 +204,8 @@ class _Guests:
 
         def evaluate(context: dg.SensorEvaluationContext) -> Any:
             with open_warehouse(self._settings) as warehouse:
-                return self._moved(function(context, **{WAREHOUSE: warehouse}))
+                given = _given(warehouse, sensor.required_resource_keys)
+                return self._moved(function(context, **given))
 
         return dg.SensorDefinition(
             name=sensor.name,
@@ -219,12 +231,12 @@ class _Guests:
         self, schedule: dg.ScheduleDefinition, jobs: Mapping[str, Any]
     ) -> dg.ScheduleDefinition:
         """The schedule with a warehouse of its own and our job."""
-
         decorated: Any = schedule._execution_fn  # noqa: SLF001  as for the sensor
 
         def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[Any]:
             with open_warehouse(self._settings) as warehouse:
-                answer = decorated.decorated_fn(context, **{WAREHOUSE: warehouse})
+                given = _given(warehouse, schedule.required_resource_keys)
+                answer = decorated.decorated_fn(context, **given)
             yield from answer if isinstance(answer, list) else [answer]
 
         return dg.ScheduleDefinition(
