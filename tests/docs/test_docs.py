@@ -81,6 +81,13 @@ def test_pages_name_only_settings_that_exist(page: Path) -> None:
     assert named <= set(VARIABLES)
 
 
+def test_the_site_shows_every_page() -> None:
+    """Each page of docs/ has its place in mkdocs.yml; `make site` refuses one that has none."""
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    shown = re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(shown) == sorted(pages)
+
+
 def test_every_exit_code_is_explained() -> None:
     """The table of exit codes has a row per code."""
     for code in ExitCode:
