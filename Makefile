@@ -43,9 +43,10 @@ format: install ## let ruff rewrite the code
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
-docs: install ## put the help of every command into docs/cli.md, every table and view into docs/sql.md
+docs: install ## put the help of every command into docs/cli.md, every table and view into docs/sql.md and dbt/
 	@.venv/bin/python scripts/update_cli_docs.py
 	@.venv/bin/python scripts/update_sql_docs.py
+	@.venv/bin/python scripts/update_dbt_sources.py
 
 site: install ## build the documentation's site into site/; a broken link fails
 	@UV_PROJECT_ENVIRONMENT=.venv-docs .venv/bin/uv sync --quiet --locked --only-group docs --python .venv/bin/python

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,8 +75,9 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def main() -> None:
-    """Write the page anew from an empty database that was just migrated."""
+@contextmanager
+def documented_database() -> Iterator[psycopg.Connection]:
+    """An empty database of the embedded server, just migrated."""
     with tempfile.TemporaryDirectory(prefix="adsync-docs-") as folder:
         home = Path(folder)
         try:
@@ -85,9 +87,15 @@ def main() -> None:
             url = with_driver(server, "", "documented")
             migrate(url)
             with psycopg.connect(url) as connection:
-                text = updated(DOCUMENT.read_text(encoding="utf-8"), connection)
+                yield connection
         finally:
             embedded.stop(home)
+
+
+def main() -> None:
+    """Write the page anew."""
+    with documented_database() as connection:
+        text = updated(DOCUMENT.read_text(encoding="utf-8"), connection)
     DOCUMENT.write_text(text, encoding="utf-8")
 
 

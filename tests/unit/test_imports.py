@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,7 @@ def test_every_library_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         re.split(r"[\[<>=!~ ]", line)[0].lower().replace("_", "-")
-        for line in project["dependencies"]
+        for line in chain(project["dependencies"], *project["optional-dependencies"].values())
     }
     owners = packages_distributions()
     missing = set()
