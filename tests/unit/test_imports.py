@@ -52,6 +52,7 @@ ONLY = {
             "schedules.py",
             "jobs.py",
             "components.py",
+            "commands/doctor_dagster.py",
             "commands/launch.py",
             "commands/surroundings.py",
             "demo/",
