@@ -53,6 +53,7 @@ ONLY = {
             "jobs.py",
             "components.py",
             "commands/doctor_dagster.py",
+            "commands/history.py",
             "commands/launch.py",
             "commands/surroundings.py",
             "demo/",
