@@ -413,7 +413,7 @@ MUTANTS = (
     Mutant("final_sync_of_two_days", _final_sync_of_two_days),
     Mutant("no_residual_check", _totals_from_our_own_rows),
     Mutant("id_cursor", _id_cursor),
-    Mutant("final_sync_by_account_report", _final_sync_by_account_report, (5, *SEEDS)),
+    Mutant("final_sync_by_account_report", _final_sync_by_account_report, (18, *SEEDS)),
     Mutant("trust_truncated_page", _trust_truncated_page),
     Mutant("page_without_next_is_the_end", _page_without_next_is_the_end),
     Mutant("trust_empty_page_in_final_sync", _trust_empty_page_in_final_sync),

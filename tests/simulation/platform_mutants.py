@@ -278,24 +278,27 @@ PLATFORM_MUTANTS = (
     Mutant("google_removed_left_out_of_lists", _removed_left_out_of_lists, GOOGLE_ADS),
     Mutant("google_removed_left_out_of_reports", _removed_left_out_of_reports, GOOGLE_ADS),
     Mutant(
-        "google_rows_of_a_broken_stream_are_kept", _rows_of_a_broken_stream_are_kept, GOOGLE_ADS
+        "google_rows_of_a_broken_stream_are_kept",
+        _rows_of_a_broken_stream_are_kept,
+        (98, *GOOGLE_ADS),
     ),
     Mutant("google_first_chunk_only", _first_chunk_only, (16, *GOOGLE_ADS)),
-    Mutant("google_micros_through_a_float", _micros_through_a_float, GOOGLE_ADS),
-    Mutant("google_whole_conversions", _whole_conversions, GOOGLE_ADS),
+    Mutant("google_micros_through_a_float", _micros_through_a_float, (68, *GOOGLE_ADS)),
+    Mutant("google_whole_conversions", _whole_conversions, (68, *GOOGLE_ADS)),
     Mutant("google_thirty_days_for_everybody", _thirty_days_for_everybody, GOOGLE_ADS),
     Mutant("google_ads_by_their_bare_id", _ads_by_their_bare_id, GOOGLE_ADS),
     Mutant("google_performance_max_forgotten", _performance_max_forgotten, GOOGLE_ADS),
     *(
         _shared(name, platform, seeds)
-        for name in (
-            "done_without_metrics",
-            "final_sync_of_two_days",
-            "no_descendants",
-            "sealed_after_a_week",
-            "days_of_utc",
-            "gives_up",
+        for name, platform, seeds in (
+            ("done_without_metrics", "tiktok", (47, *TIKTOK)),
+            ("done_without_metrics", "google_ads", (68, *GOOGLE_ADS)),
+            ("final_sync_of_two_days", "tiktok", (47, *TIKTOK)),
+            ("final_sync_of_two_days", "google_ads", (68, *GOOGLE_ADS)),
+            ("sealed_after_a_week", "tiktok", (28, *TIKTOK)),
+            ("sealed_after_a_week", "google_ads", (61, *GOOGLE_ADS)),
+            ("no_descendants", "tiktok", (47, *TIKTOK)),
+            ("days_of_utc", "tiktok", (108, *TIKTOK)),
         )
-        for platform, seeds in (("tiktok", (47, *TIKTOK)), ("google_ads", (68, *GOOGLE_ADS)))
     ),
 )
