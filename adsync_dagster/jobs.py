@@ -9,10 +9,11 @@ from typing import Any
 
 import dagster as dg
 
-from adsync_dagster.assets.account_asset import AccountAsset
+from adsync_dagster.assets.account_asset import OWNERS, AccountAsset
 from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS
 from adsync_dagster.assets.ad_sets import AD_SETS
 from adsync_dagster.assets.ads import ADS
+from adsync_dagster.assets.backfill import backfill
 from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.completeness_report import COMPLETENESS_REPORT_KEY
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
@@ -41,6 +42,7 @@ def _account_job(
         tags={KIND_TAG: kind, **(tags or {})},
         executor_def=dg.in_process_executor,
         config=config,
+        owners=list(OWNERS),
     )
 
 
@@ -48,7 +50,9 @@ account_sync_job = _account_job(
     "account_sync_job",
     "account_sync",
     ACCOUNT_ASSETS,
-    "Sync accounts whole: final syncs, campaigns, ad sets, ads, metrics of the days that are due.",
+    "Sync accounts whole: final syncs, campaigns, ad sets, ads, metrics of the days that are due."
+    " account_sync_schedule starts it; in the launchpad choose partitions (accounts), and dates or"
+    " levels if not what is due.",
 )
 
 entity_sync_job = _account_job(
@@ -70,9 +74,27 @@ settle_job = _account_job(
     "settle_job",
     "settle",
     (FINAL_SYNC_COMPLETION, METRICS),
-    "Read every open day of accounts again and seal what has become final.",
+    "Read every open day of accounts again and seal what has become final. settle_schedule"
+    " starts it once a day.",
     config=EVERYTHING_OPEN,
 )
+
+
+@dg.job(
+    name="backfill_job",
+    description=(
+        "Read chosen days of chosen accounts again, whether they are due or not. Open the"
+        " launchpad, name accounts, date_from and date_until, and launch; the accounts need not be"
+        " neighbours. Each account shows as a materialization of metrics."
+    ),
+    tags={KIND_TAG: "backfill"},
+    executor_def=dg.in_process_executor,
+    owners=list(OWNERS),
+)
+def backfill_job() -> None:
+    """One step over the accounts that the launchpad names."""
+    backfill()
+
 
 safety_net_job = dg.define_asset_job(
     "safety_net_job",
@@ -80,6 +102,7 @@ safety_net_job = dg.define_asset_job(
     description="The weekly net over all accounts: log missed changes, finish what is pending.",
     tags={KIND_TAG: "safety_net", "dagster/max_retries": "2"},
     executor_def=dg.in_process_executor,
+    owners=list(OWNERS),
 )
 
 health_checks_job = dg.define_asset_job(
@@ -88,6 +111,7 @@ health_checks_job = dg.define_asset_job(
     description="All asset checks, over all accounts, in one step.",
     tags={KIND_TAG: "health_checks", "dagster/max_runtime": "600"},
     executor_def=dg.in_process_executor,
+    owners=list(OWNERS),
 )
 
 completeness_report_job = dg.define_asset_job(
@@ -103,6 +127,7 @@ JOBS = (
     entity_sync_job,
     final_sync_job,
     settle_job,
+    backfill_job,
     safety_net_job,
     health_checks_job,
     completeness_report_job,

@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 import dagster as dg
 
+from adsync_dagster.assets.account_asset import OWNERS
 from adsync_dagster.assets.in_flight import accounts_in_flight, kind_in_flight
 from adsync_dagster.assets.partitions import ensure_partitions
 from adsync_dagster.assets.windows import cut_windows
@@ -32,6 +33,8 @@ HEALTH_CHECKS_CRON = "*/30 * * * *"
 #: When the daily settle job has had time to seal what it can.
 COMPLETENESS_REPORT_CRON = "0 6 * * *"
 
+NO_ACCOUNT = "There is no active account: add one with `adsync accounts add`."
+
 ScheduleAnswer = list[dg.RunRequest] | dg.SkipReason
 
 
@@ -47,7 +50,7 @@ def window_requests(
         active = {account.key for account in accounts.list_accounts(connection)}
         locked = checks.locked_accounts(connection)
     if not active:
-        return dg.SkipReason("No active account: add one with `adsync accounts add`")
+        return dg.SkipReason(NO_ACCOUNT)
     keys = ensure_partitions(context.instance, active)
     busy = accounts_in_flight(context.instance, kinds, keys, locked=locked, now=SystemClock().now())
     windows = cut_windows(
@@ -57,7 +60,9 @@ def window_requests(
         avoid=busy | (set(keys) - active),
     )
     if not windows:
-        return dg.SkipReason(f"All {len(active)} accounts still have a run in flight")
+        return dg.SkipReason(
+            f"Nothing started: all {len(active)} active accounts still have a run at work."
+        )
     tick = context.scheduled_execution_time.isoformat()
     return [
         dg.RunRequest(
@@ -79,9 +84,12 @@ def build_account_sync_schedule(settings: Settings) -> dg.ScheduleDefinition:
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=(
-            "Syncs every active account, a run per window of accounts. An account whose last"
-            " sync is still running is left to it."
+            "Syncs every active account whole, a run per window of accounts: final syncs,"
+            " campaigns, ad sets, ads, metrics of the days that are due. An account whose last"
+            " sync is still running is left to it. ADSYNC_SYNC_CRON says when, ADSYNC_TIMEZONE"
+            " in which zone."
         ),
+        owners=list(OWNERS),
     )
     def account_sync_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -103,7 +111,11 @@ def build_settle_schedule(settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=SETTLE_CRON,
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Daily: reads every open day of every account again and seals what is final.",
+        description=(
+            "Once a day: reads every open day of every active account again, as long as the"
+            " platform may still revise it, and seals the days that have become final."
+        ),
+        owners=list(OWNERS),
     )
     def settle_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -125,7 +137,11 @@ def build_weekly_safety_net(settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=SAFETY_NET_CRON,
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Sundays at 02:00: catches what every other path missed, on every account.",
+        description=(
+            "Sundays at 02:00: lists every account afresh, logs stops that left no row in the"
+            " change log (a trigger disabled, a restore), and runs every final sync that is owed."
+        ),
+        owners=list(OWNERS),
     )
     def weekly_safety_net(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -145,7 +161,11 @@ def build_health_checks_schedule(settings: Settings) -> dg.ScheduleDefinition:
         cron_schedule=HEALTH_CHECKS_CRON,
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Every half hour: looks for overdue work, residuals and silenced triggers.",
+        description=(
+            "Every half hour: runs all asset checks over all accounts. They find overdue final"
+            " syncs, blocked accounts, days that do not add up and triggers that are off."
+        ),
+        owners=list(OWNERS),
     )
     def health_checks_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -182,9 +202,9 @@ def _one_run(
     with warehouse.connection() as connection:
         count = len(accounts.list_accounts(connection))
     if not count:
-        return dg.SkipReason("No active account: add one with `adsync accounts add`")
+        return dg.SkipReason(NO_ACCOUNT)
     if kind_in_flight(context.instance, kind):
-        return dg.SkipReason(f"The last run of {kind} has not ended")
+        return dg.SkipReason(f"Nothing started: the last {kind} run has not ended.")
     return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from adsync_dagster.assets.account_asset import LOG_KEY
+from adsync_dagster.assets.account_asset import LOG_KEY, OWNERS
 from adsync_dagster.assets.in_flight import (
     ATTEMPT_TAG,
     BATCH_TAG,
@@ -40,6 +40,11 @@ ACCOUNTS_SHOWN = 20
 NEW_ACCOUNT_INTERVAL_SECONDS = 30
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 @dataclass(slots=True)
 class Findings:
     """What one tick saw, for its answer to people."""
@@ -54,14 +59,28 @@ class Findings:
         return sum(getattr(summary, name) for summary in self.summaries)
 
     def words(self) -> str:
-        """One line with the numbers behind the decision."""
-        return (
-            f"{self.total('pending')} changes pending in {len(self.summaries)} accounts,"
-            f" {self.total('due')} due, {self.total('blocked')} blocked;"
-            f" {self.busy} accounts already in flight,"
-            f" {self.waiting} windows waiting after a failed attempt,"
-            f" {self.postponed} left for the next tick"
-        )
+        """What the tick saw and why it did what it did, for a person; nothing that is zero."""
+        pending = self.total("pending")
+        if not pending:
+            return "no change owes a final sync"
+        parts = [
+            (len(self.requests), "{} started"),
+            (self.busy, "{} at work on an account already"),
+            (self.waiting, "{} waiting up to 15 minutes, because the last one died at its start"),
+            (self.postponed, "{} left for the next tick"),
+        ]
+        runs = [words.format(counted(count, "run")) for count, words in parts if count]
+        owed = f"{counted(pending, 'change')} in {counted(len(self.summaries), 'account')}"
+        return "; ".join([f"{owed} owe a final sync", *self._why_not_due(), *runs])
+
+    def _why_not_due(self) -> list[str]:
+        blocked, due, pending = self.total("blocked"), self.total("due"), self.total("pending")
+        words = [f"{due} due now"]
+        if pending - due:
+            words.append(f"{pending - due} failed before and wait for their next attempt")
+        if blocked:
+            words.append(f"{blocked} blocked until a person acts (check no_account_blocked)")
+        return words
 
     def observation(self) -> dg.AssetObservation:
         """What the log asset shows for this tick."""
@@ -139,7 +158,7 @@ def batch_of(window: Window, due: Mapping[str, PendingSummary]) -> str:
     summaries = [due[key] for key in window.wanted]
     newest = max(summary.max_seq for summary in summaries)
     tries = max(summary.max_attempts for summary in summaries)
-    return f"{window.first}|{window.last}|{newest}|{tries}"
+    return f"{window.first}|{window.last}|change {newest}|failures {tries}"
 
 
 def _request(window: Window, batch: str, attempt: int) -> dg.RunRequest:
@@ -147,7 +166,7 @@ def _request(window: Window, batch: str, attempt: int) -> dg.RunRequest:
     even after the run failed.
     """
     return dg.RunRequest(
-        run_key=f"{batch}|{attempt}",
+        run_key=f"{batch}|attempt {attempt}",
         partition_key=window.partition_key,
         tags={**window.range_tags, BATCH_TAG: batch, ATTEMPT_TAG: str(attempt)},
     )
@@ -162,10 +181,18 @@ def build_status_change_sensor(settings: Settings) -> dg.SensorDefinition:
         minimum_interval_seconds=settings.sensor_interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Asks for final syncs of accounts whose change log has due rows, the oldest first,"
-            " one run per window of accounts. Accounts already in flight are left alone; a"
-            " change stays pending, and is asked for again, until it is done."
+            "Looks every few seconds whether a change in ad_status_change_log owes a final sync and"
+            " is due, and starts final_sync_job for those accounts, the oldest first, one run per"
+            " window of neighbouring accounts. Accounts that a run is at work on are left alone."
+            " Nothing is remembered between ticks: a change is asked for again until it is done."
+            " A skipped tick says how many changes are pending and why none of them was started."
         ),
+        metadata={
+            "starts": "final_sync_job",
+            "looks_at": "ad_status_change_log",
+            "run_key": "first account|last account|change NEWEST|failures SO FAR|attempt NUMBER",
+        },
+        owners=list(OWNERS),
     )
     def status_change_sensor(
         context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -179,7 +206,7 @@ def build_status_change_sensor(settings: Settings) -> dg.SensorDefinition:
             now=SystemClock().now(),
         )
         if not findings.requests:
-            return dg.SkipReason(f"Nothing to start: {findings.words()}")
+            return dg.SkipReason(f"Nothing started: {findings.words()}.")
         context.log.info(findings.words())
         crash_point("sensor_tick_end")
         return dg.SensorResult(
@@ -197,9 +224,12 @@ def build_new_account_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=NEW_ACCOUNT_INTERVAL_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "Adds a partition for every account that appears in ad_accounts. It starts no run:"
-            " the next account sync reads the account. Keys are never deleted."
+            "Gives every account that appears in ad_accounts its partition. It starts no run: the"
+            " next tick of account_sync_schedule reads the account. A removed account keeps its"
+            " partition, and no run reads it."
         ),
+        metadata={"looks_at": "ad_accounts"},
+        owners=list(OWNERS),
     )
     def new_account_sensor(
         context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Database]
@@ -210,7 +240,11 @@ def build_new_account_sensor() -> dg.SensorDefinition:
         known = set(context.instance.get_dynamic_partitions(AD_ACCOUNTS_NAME))
         new = [key for key in active if key not in known]
         if not new:
-            return dg.SkipReason(f"No new account: {len(active)} active, {len(known)} partitions")
+            return dg.SkipReason(
+                f"No new account: all {len(active)} active accounts have their partition."
+                if active
+                else "There is no account yet: add one with `adsync accounts add`."
+            )
         return dg.SensorResult(dynamic_partitions_requests=[AD_ACCOUNTS.build_add_request(new)])
 
     return new_account_sensor

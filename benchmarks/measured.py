@@ -21,6 +21,7 @@ from adsync_dagster.settings import Settings
 from adsync_dagster.settlement import history_start
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.environment import Environment
+from adsync_dagster.sync.metrics import MetricsScope
 from adsync_dagster.sync.reports import ALL_STEPS, Step
 from adsync_dagster.warehouse.database import Database
 from adsync_dagster.warehouse.tokens import TokenVault
@@ -58,7 +59,7 @@ def _sync(task: Task) -> Figures:
     time_stages(watch)
     meter = Meter(Path(task.home))
     watch.restart()
-    report = sync_account(environment, ACCOUNT_KEY, ALL_STEPS, days=days)
+    report = sync_account(environment, ACCOUNT_KEY, ALL_STEPS, scope=MetricsScope(days=days))
     stages = watch.stop()
     if report.error is not None:
         raise SystemExit(f"the sync failed: {report.error}")

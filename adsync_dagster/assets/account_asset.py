@@ -6,30 +6,35 @@ report says. The modules beside this one say what each asset is and what is wort
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 
+from adsync_dagster.assets.columns import TABLE_COLUMNS
 from adsync_dagster.assets.partitions import AD_ACCOUNTS
+from adsync_dagster.assets.pictures import AMBER, BLUE, GREEN, GREY, RED, share_bar
 from adsync_dagster.sync.reports import AccountReport, Step, StepReport
+from adsync_dagster.warehouse.account_facts import AccountFacts
 
 OWNERS = ("team:ads-data",)
+# Owners of jobs, sensors and schedules are a beta of Dagster's; every command that loads the
+# definitions would say so eleven times over.
+warnings.filterwarnings("ignore", message="Parameter `owners` of", category=dg.BetaWarning)
 GROUP = "ads"
 LOG_KEY = dg.AssetKey("ad_status_change_log")
 
+STATUS_COLOURS = {
+    "ACTIVE": GREEN,
+    "PAUSED": AMBER,
+    "ARCHIVED": BLUE,
+    "DELETED": RED,
+    "UNKNOWN": GREY,
+}
+
 Metadata = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountFacts:
-    """What the warehouse holds for one account after its sync."""
-
-    name: str
-    currency: str
-    #: Stored rows by table name.
-    row_counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +59,15 @@ class AccountAsset:
         return None if outcome is None or outcome.note else outcome
 
     def metadata(self, report: AccountReport, facts: AccountFacts) -> Metadata:
-        """The metadata of this account's materialization."""
+        """The metadata of this account's materialization: the picture first, then numbers."""
         outcome = self.outcome(report)
         if outcome is None:
             raise ValueError(f"{self.step} of {report.account_key} has nothing to report")
-        return {"account": facts.name, **self.describe(report, outcome, facts)}
+        return {
+            **self.describe(report, outcome, facts),
+            "account": facts.name,
+            "seconds": round(outcome.seconds, 2),
+        }
 
 
 def selected_of(
@@ -74,7 +83,6 @@ def table_spec(
     *,
     table: str,
     description: str,
-    columns: Sequence[dg.TableColumn],
     deps: Sequence[str | dg.AssetKey] = (),
 ) -> dg.AssetSpec:
     """The spec of an asset that is one table of the warehouse, a partition per account."""
@@ -84,50 +92,42 @@ def table_spec(
         description=description,
         group_name=GROUP,
         owners=list(OWNERS),
-        kinds={"postgres", "python"},
+        kinds={"postgres", "table"},
         partitions_def=AD_ACCOUNTS,
         # A failed account emits nothing and must not hold back the accounts beside it.
         skippable=True,
-        metadata={
-            "dagster/table_name": table,
-            "dagster/column_schema": dg.TableSchema(
-                columns=list(columns),
-                constraints=dg.TableConstraints(other=["nothing ever deletes a row"]),
-            ),
-        },
+        metadata=table_metadata(table),
     )
+
+
+def table_metadata(table: str) -> dict[str, Any]:
+    """What the catalog shows of a table: its name, every column, what is true of all its rows."""
+    return {
+        "dagster/table_name": table,
+        "dagster/column_schema": dg.TableSchema(
+            columns=TABLE_COLUMNS[table],
+            constraints=dg.TableConstraints(other=["nothing ever deletes a row"]),
+        ),
+    }
 
 
 def describe_entities(table: str) -> Callable[[AccountReport, StepReport, AccountFacts], Metadata]:
     """How an entity table reports a sync: every count is a number, so Dagster plots it."""
 
     def describe(_: AccountReport, step: StepReport, facts: AccountFacts) -> Metadata:
+        statuses = facts.entities.get(table, {})
+        ordered = {status: statuses[status] for status in STATUS_COLOURS if statuses.get(status)}
         return {
-            "dagster/partition_row_count": facts.row_counts.get(table, 0),
+            "statuses": dg.MetadataValue.md(
+                share_bar(ordered, STATUS_COLOURS, alt=_in_words(ordered))
+            ),
+            "dagster/partition_row_count": facts.rows(table),
             **{f"rows_{name}": count for name, count in step.counts.items()},
         }
 
     return describe
 
 
-def entity_columns(
-    *, id_column: str, parents: Sequence[tuple[str, str, str]] = ()
-) -> list[dg.TableColumn]:
-    """The columns that a person looks for in an entity table."""
-    column = dg.TableColumn
-    return [
-        column("id", "uuid", "Our key"),
-        column("ad_account_id", "uuid", "The account's row in ad_accounts"),
-        column("platform", "text", "The platform's key, such as facebook"),
-        column(id_column, "text", "The platform's own id, unique within the account"),
-        *(column(name, kind, meaning) for name, kind, meaning in parents),
-        column("name", "text", "The platform's name for it"),
-        column("status", "text", "Its own switch: ACTIVE, PAUSED, ARCHIVED, DELETED, UNKNOWN"),
-        column("platform_status", "text", "The switch as the platform spells it"),
-        column("effective_status", "text", "What really happens to it, parents included"),
-        column("unreachable_since", "timestamptz", "Since when the platform does not show it"),
-        column("previous_status", "text", "The status before the last change"),
-        column("status_changed_at", "timestamptz", "When the last change was stored"),
-        column("last_final_sync_at", "timestamptz", "When its last final sync was done"),
-        column("extra", "jsonb", "Budgets, objective and other descriptive fields"),
-    ]
+def _in_words(statuses: Mapping[str, int]) -> str:
+    words = ", ".join(f"{count:,} {status}" for status, count in statuses.items())
+    return words or "nothing stored yet"

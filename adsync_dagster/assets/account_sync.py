@@ -13,24 +13,29 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 
 import dagster as dg
-from pydantic import Field
 
-from adsync_dagster.assets.account_asset import AccountAsset, AccountFacts, selected_of
+from adsync_dagster.assets.account_asset import AccountAsset, selected_of
 from adsync_dagster.assets.ad_sets import AD_SETS
 from adsync_dagster.assets.ads import ADS
 from adsync_dagster.assets.campaigns import CAMPAIGNS
-from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
+from adsync_dagster.assets.event_log import services_lines
+from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION, waiting_table
+from adsync_dagster.assets.launch_config import AccountSyncConfig
 from adsync_dagster.assets.metrics import METRICS
+from adsync_dagster.assets.run_summary import accounts_table, summary_lines
 from adsync_dagster.errors import AdsyncError
-from adsync_dagster.records import DateRange
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.environment import Environment, logger
+from adsync_dagster.sync.metrics import EVERYTHING_DUE, MetricsScope
 from adsync_dagster.sync.reports import AccountReport, Step
-from adsync_dagster.warehouse import accounts, checks
+from adsync_dagster.warehouse import accounts
+from adsync_dagster.warehouse.account_facts import account_facts
+
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation
 
 #: In the order of the steps 0 to 4.
 ACCOUNT_ASSETS: tuple[AccountAsset, ...] = (FINAL_SYNC_COMPLETION, CAMPAIGNS, AD_SETS, ADS, METRICS)
@@ -40,68 +45,29 @@ FINAL_SYNC_LOCK_WAIT_SECONDS = 20.0
 SYNC_LOCK_WAIT_SECONDS = 900.0
 
 
-class AccountSyncConfig(dg.Config):
-    """What a person may choose in the launchpad. The defaults are what the schedules run."""
-
-    date_from: str | None = Field(
-        default=None,
-        max_length=10,
-        description=(
-            "First account-local day of metrics to read (YYYY-MM-DD). Give both dates to read"
-            " exactly that range; leave both empty to read every day that is due."
-        ),
-    )
-    date_until: str | None = Field(
-        default=None,
-        max_length=10,
-        description="Last account-local day of metrics to read (YYYY-MM-DD), included.",
-    )
-    everything_open: bool = Field(
-        default=False,
-        description="Read every open day again, and seal what may be.",
-    )
-
-    def days(self) -> DateRange | None:
-        """The chosen range, None for what is due; a Failure that is not retried when malformed."""
-        if not self.date_from and not self.date_until:
-            return None
-        if self.everything_open:
-            raise _refusal("choose either dates or everything_open, not both")
-        try:
-            return DateRange(
-                since=date.fromisoformat(self.date_from or ""),
-                until=date.fromisoformat(self.date_until or ""),
-            )
-        except ValueError:
-            raise _refusal(
-                "give both date_from and date_until as YYYY-MM-DD, the earlier one first"
-            ) from None
-
-
-def _refusal(message: str) -> dg.Failure:
-    return dg.Failure(description=message, allow_retries=False)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowPlan:
     """What a run was asked to do with each account of its window."""
 
     assets: tuple[AccountAsset, ...]
-    days: DateRange | None
-    everything_open: bool
     threads: int
     lock_wait_seconds: float
+    scope: MetricsScope = EVERYTHING_DUE
 
     @classmethod
     def of(
-        cls, assets: tuple[AccountAsset, ...], config: AccountSyncConfig, *, threads: int
+        cls,
+        assets: tuple[AccountAsset, ...],
+        config: AccountSyncConfig,
+        *,
+        threads: int,
+        now: datetime,
     ) -> "WindowPlan":
         """The plan for the selected assets; a Failure when the config contradicts itself."""
         only_final_syncs = {asset.step for asset in assets} == {Step.FINAL_SYNCS}
         return cls(
             assets=assets,
-            days=config.days(),
-            everything_open=config.everything_open,
+            scope=config.scope(now),
             threads=threads,
             lock_wait_seconds=(
                 FINAL_SYNC_LOCK_WAIT_SECONDS if only_final_syncs else SYNC_LOCK_WAIT_SECONDS
@@ -131,39 +97,74 @@ def build_account_sync(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: AccountSyncConfig,
         adsync: dg.ResourceParam[Environment],
-    ) -> Iterator[dg.AssetMaterialization]:
+    ) -> Iterator[AssetEvent]:
         """Sync every account of the window: final syncs, campaigns, ad sets, ads, metrics."""
         selected = selected_of(ACCOUNT_ASSETS, context.selected_asset_keys)
-        plan = WindowPlan.of(selected, config, threads=adsync.settings.account_threads)
-        yield from run_window(context.log, adsync, context.partition_keys, plan)
+        plan = WindowPlan.of(
+            selected, config, threads=adsync.settings.account_threads, now=adsync.clock.now()
+        )
+        keys = config.chosen(context.partition_keys)
+        with services_lines(context.log, context.instance):
+            yield from run_window(context.log, adsync, keys, plan)
 
     return account_sync
 
 
 def run_window(
     log: logging.Logger, environment: Environment, keys: Sequence[str], plan: WindowPlan
-) -> Iterator[dg.AssetMaterialization]:
-    """Sync the accounts, give a materialization per finished asset, fail if any account did."""
+) -> Iterator[AssetEvent]:
+    """Sync the accounts; an event per account and asset, finished or not; fail if any did."""
     with environment.database.connection() as connection:
         active = {account.key for account in accounts.list_accounts(connection)}
     chosen = [key for key in keys if key in active]
     if gone := len(keys) - len(chosen):
         log.warning("%d account(s) of this run are not active and were left alone", gone)
+    ended: list[AccountReport] = []
     failed: list[AccountReport] = []
-    skipped = 0
     # Closed at once when the run is interrupted here: no more accounts are started then.
     with closing(_reports(environment, chosen, plan)) as reports:
         for report in reports:
-            yield from _materializations(environment, report, plan)
-            if report.busy and plan.only_final_syncs:
-                skipped += 1  # Its holder does the final syncs, or the sensor asks again
-            elif report.error is not None:
+            ended.append(report)
+            if _needs_attention(report, plan):
                 log.error("%s failed: %s", report.account_key, report.error)
                 failed.append(report)
-    done = len(chosen) - len(failed) - skipped
-    log.info("%d of %d accounts done, %d failed, %d busy", done, len(keys), len(failed), skipped)
+                yield from _observations(environment, report, plan)
+            yield from _materializations(environment, report, plan, _so_far(chosen, ended, plan))
+    skipped = sum(1 for report in ended if report.busy and report not in failed)
+    log.info(
+        "%d of %d accounts done, %d failed, %d busy\n%s",
+        len(chosen) - len(failed) - skipped,
+        len(keys),
+        len(failed),
+        skipped,
+        summary_lines(ended),
+    )
     if failed:
         raise failure_of(failed, len(keys))
+
+
+def _needs_attention(report: AccountReport, plan: WindowPlan) -> bool:
+    """Whether the account failed. A busy one that only owes final syncs is in good hands: its
+    holder does them, or the sensor asks again.
+    """
+    if report.busy and plan.only_final_syncs:
+        return False
+    return report.error is not None
+
+
+def _so_far(
+    chosen: Sequence[str], ended: Sequence[AccountReport], plan: WindowPlan
+) -> dict[str, dg.MetadataValue]:
+    """The table of the run's accounts, for the last few materializations of a run.
+
+    An asset's page shows its latest materialization, so only the last ones need the table; on
+    all of them it would grow with the square of the window.
+    """
+    if len(chosen) - len(ended) > plan.threads:
+        return {}
+    names = {report.account_key for report in ended}
+    waiting = [key for key in chosen if key not in names]
+    return {"accounts_of_this_run": accounts_table(ended, waiting)}
 
 
 def _reports(
@@ -188,8 +189,7 @@ def _sync_one(environment: Environment, key: str, plan: WindowPlan) -> AccountRe
             environment,
             key,
             plan.steps,
-            days=plan.days,
-            everything_open=plan.everything_open,
+            scope=plan.scope,
             lock_wait_seconds=plan.lock_wait_seconds,
         )
     except AdsyncError as error:
@@ -213,7 +213,10 @@ def _defect(key: str, error: Exception) -> AccountReport:
 
 
 def _materializations(
-    environment: Environment, report: AccountReport, plan: WindowPlan
+    environment: Environment,
+    report: AccountReport,
+    plan: WindowPlan,
+    so_far: dict[str, dg.MetadataValue],
 ) -> Iterator[dg.AssetMaterialization]:
     """A materialization for every asset whose step succeeded for this account."""
     finished = [asset for asset in plan.assets if asset.outcome(report) is not None]
@@ -222,14 +225,37 @@ def _materializations(
     with environment.database.connection() as connection:
         # Read after the sync: it may just have learnt the account's name and currency.
         account = accounts.get_account(connection, report.account_key)
-        facts = AccountFacts(
-            name=account.name,
-            currency=account.currency,
-            row_counts=checks.row_counts(connection, account.id),
-        )
+        facts = account_facts(connection, account)
     for asset in finished:
         yield dg.AssetMaterialization(
-            asset.key, partition=account.key, metadata=dict(asset.metadata(report, facts))
+            asset.key,
+            partition=account.key,
+            metadata={**asset.metadata(report, facts), **so_far},
+        )
+
+
+def _observations(
+    environment: Environment, report: AccountReport, plan: WindowPlan
+) -> Iterator[dg.AssetObservation]:
+    """What each unfinished asset's page shows of the account: the error, what helps, what waits."""
+    unfinished = [asset for asset in plan.assets if asset.outcome(report) is None]
+    waiting: dict[str, dg.MetadataValue] = {}
+    if any(asset.step is Step.FINAL_SYNCS for asset in unfinished):
+        with environment.database.connection() as connection:
+            account = accounts.get_account(connection, report.account_key)
+            waiting = waiting_table(account_facts(connection, account).waiting)
+    for asset in unfinished:
+        yield dg.AssetObservation(
+            asset.key,
+            partition=report.account_key,
+            description=report.error,
+            metadata={
+                "error": report.error or "",
+                "what_helps": _remedy(report),
+                "pending": report.pending,
+                "blocked": report.blocked,
+                **(waiting if asset.step is Step.FINAL_SYNCS else {}),
+            },
         )
 
 
@@ -246,7 +272,7 @@ def failure_of(failed: Sequence[AccountReport], total: int) -> dg.Failure:
                     dg.TableRecord(
                         {
                             "account": report.account_key,
-                            "what helps": _REMEDY.get(report.error_family or "", "fix the bug"),
+                            "what helps": _remedy(report),
                             "error": report.error or "",
                             "pending": report.pending,
                             "blocked": report.blocked,
@@ -259,6 +285,10 @@ def failure_of(failed: Sequence[AccountReport], total: int) -> dg.Failure:
         # The accounts that are done would be synced again; schedule and sensor retry by account.
         allow_retries=False,
     )
+
+
+def _remedy(report: AccountReport) -> str:
+    return _REMEDY.get(report.error_family or "", "fix the bug")
 
 
 _REMEDY = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from adsync_dagster.assets.account_asset import (
     AccountAsset,
     describe_entities,
-    entity_columns,
     table_spec,
 )
 from adsync_dagster.sync.reports import Step
@@ -18,13 +17,6 @@ AD_SETS = AccountAsset(
             "Every ad set (ad group) of the account, whatever its status. A status change is"
             " written to ad_status_change_log by trigger_log_adset_status_change in the same"
             " transaction."
-        ),
-        columns=entity_columns(
-            id_column="platform_ad_set_id",
-            parents=[
-                ("campaign_id", "uuid", "Its campaign's row in ad_campaigns"),
-                ("platform_campaign_id", "text", "Its campaign's platform id"),
-            ],
         ),
         deps=["campaigns"],
     ),

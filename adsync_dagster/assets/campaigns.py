@@ -5,7 +5,6 @@ from __future__ import annotations
 from adsync_dagster.assets.account_asset import (
     AccountAsset,
     describe_entities,
-    entity_columns,
     table_spec,
 )
 from adsync_dagster.sync.reports import Step
@@ -19,7 +18,6 @@ CAMPAIGNS = AccountAsset(
             " change is written to ad_status_change_log by trigger_log_campaign_status_change"
             " in the same transaction."
         ),
-        columns=entity_columns(id_column="platform_campaign_id"),
     ),
     step=Step.CAMPAIGNS,
     describe=describe_entities("ad_campaigns"),

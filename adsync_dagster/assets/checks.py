@@ -6,8 +6,8 @@ runs of accounts. Each says what to do about what it found.
 
 # No postponed annotations here: Dagster compares the one of `context` with its own types.
 
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -34,37 +34,58 @@ from adsync_dagster.warehouse.database import Connection
 NO_FINAL_SYNC_OVERDUE = dg.AssetCheckSpec(
     "no_final_sync_overdue",
     asset=FINAL_SYNC_COMPLETION.key,
-    description="No change that could be done has owed its final sync for more than 6 hours.",
+    description=(
+        "No change that could be done has owed its final sync for more than 6 hours. An error:"
+        " last numbers of stopped ads are missing, and nothing is fetching them."
+    ),
 )
 OLDEST_PENDING_AGE = dg.AssetCheckSpec(
     "oldest_pending_age",
     asset=LOG_KEY,
-    description="The oldest pending change that nothing blocks is younger than an hour.",
+    description=(
+        "The oldest pending change that nothing blocks is younger than an hour. A warning: the"
+        " sensor usually needs a minute, so the queue, the daemon or the platform is slow."
+    ),
 )
 RESIDUALS_EXPLAINED = dg.AssetCheckSpec(
     "residuals_explained",
     asset=METRICS.key,
-    description="Every difference between the platform's day total and our rows has a reason.",
+    description=(
+        "Every difference between the platform's day total and our rows has a reason. A warning,"
+        " with the days and amounts; by_class shows all residuals, the explained ones too."
+    ),
 )
 OPEN_DAYS_PAST_DUE = dg.AssetCheckSpec(
     "open_days_past_due",
     asset=METRICS.key,
-    description="Every day whose settlement window has passed is sealed.",
+    description=(
+        "Every day whose settlement window has passed is sealed. An error: those days were not"
+        " read whole since they became final, or do not add up."
+    ),
 )
 TRIGGERS_PRESENT_AND_ENABLED = dg.AssetCheckSpec(
     "triggers_present_and_enabled",
     asset=LOG_KEY,
-    description="The triggers that write the change log exist and are ENABLE ALWAYS.",
+    description=(
+        "The triggers that write the change log exist and are ENABLE ALWAYS. An error: changes of"
+        " status may go unseen until the weekly safety net."
+    ),
 )
 EVERY_ACCOUNT_SYNCED = dg.AssetCheckSpec(
     "every_account_synced",
     asset=CAMPAIGNS.key,
-    description="Every active account that nothing blocks had a whole sync within 26 hours.",
+    description=(
+        "Every active account that nothing blocks had a whole sync within 26 hours. An error: the"
+        " account's numbers are old."
+    ),
 )
 NO_ACCOUNT_BLOCKED = dg.AssetCheckSpec(
     "no_account_blocked",
     asset=FINAL_SYNC_COMPLETION.key,
-    description="No account and no change waits for a person.",
+    description=(
+        "No account and no change waits for a person. An error: an expired credential, a missing"
+        " permission or a closed account stops the sync until somebody acts."
+    ),
 )
 
 CHECKS = (
@@ -113,26 +134,38 @@ def evaluate(
         findings = checks.blocked_accounts(connection)
     else:
         raise AssertionError(f"{spec.name} has no question")
-    return result(spec, findings)
+    more = {}
+    if spec is RESIDUALS_EXPLAINED and (classes := checks.residuals_by_class(connection)):
+        more["by_class"] = _table(classes)
+    return result(spec, findings, more)
 
 
-def result(spec: dg.AssetCheckSpec, findings: Findings) -> dg.AssetCheckResult:
+def result(
+    spec: dg.AssetCheckSpec, findings: Findings, more: Mapping[str, Any] | None = None
+) -> dg.AssetCheckResult:
     """A passed check, or a failed one with the offending rows and what to do."""
-    metadata: dict[str, Any] = {"found": findings.total}
+    metadata: dict[str, Any] = {"found": findings.total, **(more or {})}
+    description = None
     if findings.total:
         metadata["what_to_do"] = dg.MetadataValue.text(WHAT_TO_DO[spec.name])
-        metadata["rows"] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({name: cell(value) for name, value in row.items()})
-                for row in findings.rows
-            ]
-        )
+        metadata["rows"] = _table(findings.rows)
+        description = f"{findings.total:,} found. {WHAT_TO_DO[spec.name]}"
     return dg.AssetCheckResult(
         passed=findings.total == 0,
         asset_key=spec.asset_key,
         check_name=spec.name,
         severity=_SEVERITY.get(spec.name, dg.AssetCheckSeverity.ERROR),
+        description=description,
         metadata=metadata,
+    )
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows for Dagster's page; a column that is empty or zero in all of them is left out."""
+    rows = list(rows)
+    used = [name for name in rows[0] if any(row[name] for row in rows)]
+    return dg.MetadataValue.table(
+        [dg.TableRecord({name: cell(row[name]) for name in used}) for row in rows]
     )
 
 
@@ -169,7 +202,7 @@ def cell(value: object) -> str | int | float | bool | None:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, datetime):
-        return value.isoformat(timespec="seconds")
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):

@@ -9,17 +9,23 @@ work. A step that fails leaves the later ones to run where that can help, and th
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
-from adsync_dagster.records import DateRange, Level
+from adsync_dagster.records import Level
 from adsync_dagster.settlement import history_start, settled_within
 from adsync_dagster.sync.change_history import read_change_history
 from adsync_dagster.sync.connecting import describe_account
 from adsync_dagster.sync.entities import sync_entities
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
 from adsync_dagster.sync.final_sync import block_account_changes, run_pending
-from adsync_dagster.sync.metrics import read_metrics
+from adsync_dagster.sync.metrics import (
+    EVERYTHING_DUE,
+    MetricsScope,
+    check_reported,
+    read_metrics,
+)
 from adsync_dagster.sync.reports import (
     ALL_STEPS,
     ENTITY_STEPS,
@@ -45,8 +51,7 @@ def sync_account(
     account_key: str,
     steps: frozenset[Step] = ALL_STEPS,
     *,
-    days: DateRange | None = None,
-    everything_open: bool = False,
+    scope: MetricsScope = EVERYTHING_DUE,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
     log: logging.Logger = logger,
 ) -> AccountReport:
@@ -58,21 +63,21 @@ def sync_account(
         environment: Database, credentials, clock and platform clients.
         account_key: `platform:platform_account_id`.
         steps: What to do, in the fixed order of `Step`; all of it by default.
-        days: Read exactly these account-local days instead of what is due.
-        everything_open: Read every open day instead of what is due.
+        scope: Which metrics to read; what is due at every level by default.
         lock_wait_seconds: How long to wait for another worker on the account.
         log: Where the lines `[sync] Step n/4: ...` go.
 
     Raises:
-        UsageError: There is no such account.
+        UsageError: There is no such account, or the platform does not report those days.
         Defect: A bug of ours; nothing was written after it.
     """
     report = AccountReport(account_key=account_key)
+    began = time.monotonic()
     try:
         with account_context(
             environment, account_key, lock_wait_seconds=lock_wait_seconds, log=log
         ) as context:
-            _AccountSync(context, steps, report, days, everything_open=everything_open).run()
+            _AccountSync(context, steps, report, scope).run()
             return report
     except AccountBusy as error:
         report.busy = True
@@ -85,6 +90,8 @@ def sync_account(
             _record_failure(environment, account_key, error, report)
         except Retryable as unrecorded:
             log.warning("[sync] %s: the failure could not be noted: %s", account_key, unrecorded)
+    finally:
+        report.seconds = time.monotonic() - began
     return report
 
 
@@ -96,15 +103,12 @@ class _AccountSync:
         context: SyncContext,
         steps: frozenset[Step],
         report: AccountReport,
-        days: DateRange | None,
-        *,
-        everything_open: bool,
+        scope: MetricsScope,
     ) -> None:
         self.context = context
         self.steps = steps
         self.report = report
-        self.days = days
-        self.everything_open = everything_open
+        self.scope = scope
         self.final_syncs = FinalSyncReport(account_key=context.account.key)
 
     def run(self) -> None:
@@ -113,6 +117,8 @@ class _AccountSync:
         accounts.mark_sync_attempted(context.session.connection, context.account)
         self._refresh_account()
         context = self.context
+        if Step.METRICS in self.steps and self.scope.days is not None:
+            check_reported(context, self.scope.days)
         self._run_final_syncs()
         for step, level, words in _ENTITY_STEPS:
             if step in self.steps:
@@ -128,8 +134,12 @@ class _AccountSync:
     def _run_final_syncs(self) -> None:
         """Run what is pending, and report it at once: a later step may end the sync early."""
         if Step.FINAL_SYNCS in self.steps:
+            began = time.monotonic()
             run_pending(self.context, self.final_syncs)
-            self.report.steps[Step.FINAL_SYNCS] = _final_sync_step(self.final_syncs)
+            before = self.report.steps.get(Step.FINAL_SYNCS)
+            outcome = _final_sync_step(self.final_syncs)
+            outcome.seconds = time.monotonic() - began + (before.seconds if before else 0.0)
+            self.report.steps[Step.FINAL_SYNCS] = outcome
 
     def _refresh_account(self) -> None:
         """Name, currency, time zone and standing of the account, before anything is dated."""
@@ -151,15 +161,13 @@ class _AccountSync:
     def _run_step(self, step: Step, level: Level, words: str) -> None:
         context = self.context
         context.log.info("[sync] Step %s... (%s)", words, context.account.key)
+        began = time.monotonic()
         try:
             outcome = sync_entities(context, level)
         except IncompleteRead as error:
             self._step_failed(step, error)
         else:
-            self.report.steps[step] = outcome
-            context.log.info(
-                "[sync] Step %s: %s", words.split(":", maxsplit=1)[0], _words(outcome.counts)
-            )
+            self._step_done(step, words.split(":", maxsplit=1)[0], outcome, began)
 
     def _read_change_history(self) -> None:
         """What no list shows: entities that came and went, switches that came back."""
@@ -171,13 +179,24 @@ class _AccountSync:
     def _run_metrics(self) -> None:
         context = self.context
         context.log.info("[sync] Step 4/4: Fetching metrics... (%s)", context.account.key)
+        began = time.monotonic()
         try:
-            outcome = read_metrics(context, days=self.days, everything_open=self.everything_open)
+            outcome = read_metrics(context, self.scope)
         except IncompleteRead as error:
             self._step_failed(Step.METRICS, error)
         else:
-            self.report.steps[Step.METRICS] = outcome
-            context.log.info("[sync] Step 4/4: %s", _words(outcome.counts))
+            self._step_done(Step.METRICS, "4/4", outcome, began)
+
+    def _step_done(self, step: Step, number: str, outcome: StepReport, began: float) -> None:
+        outcome.seconds = time.monotonic() - began
+        self.report.steps[step] = outcome
+        self.context.log.info(
+            "[sync] Step %s: %s in %.1f s (%s)",
+            number,
+            _words(outcome.counts),
+            outcome.seconds,
+            self.context.account.key,
+        )
 
     def _step_failed(self, step: Step, error: AdsyncError) -> None:
         self.report.fail(error)
@@ -197,7 +216,7 @@ class _AccountSync:
         report.pending, report.blocked = counts.pending, counts.blocked
         if report.error is not None:
             accounts.mark_sync_failed(connection, context.account, report.error)
-        elif self.steps == ALL_STEPS and self.days is None:
+        elif self.steps == ALL_STEPS and self.scope.whole:
             accounts.mark_synced(connection, context.account)
 
 
@@ -229,4 +248,6 @@ def _final_sync_step(final: FinalSyncReport) -> StepReport:
 
 
 def _words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
+    """The counts in words; the first is always said, the others where there is something."""
+    first, *others = counts.items()
+    return ", ".join(f"{count:,} {name}" for name, count in (first, *(o for o in others if o[1])))

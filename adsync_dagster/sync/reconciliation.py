@@ -165,6 +165,7 @@ def _prove_zeros(
     must then add up, or fall short as it does when an entity was never seen.
     """
     unproven: set[date] = set()
+    doubted = 0
     for residual in residuals:
         gone = [row for row in rows if row[1] == residual.date]
         if not gone:
@@ -180,14 +181,17 @@ def _prove_zeros(
                     raise _NotProven
         except _NotProven:
             unproven.add(residual.date)
-            context.log.warning(
-                "[sync] %s: %d %s row(s) of %s are gone from the reports; they are kept until"
-                " a later sync and the account's total confirm it",
-                context.account.key,
-                len(gone),
-                level,
-                residual.date,
-            )
+            doubted += len(gone)
+    if unproven:
+        context.log.warning(
+            "[sync] %s: %d %s row(s) of %d day(s) from %s on are gone from the reports; they are"
+            " kept until a later sync and the account's total confirm it",
+            context.account.key,
+            doubted,
+            residuals[0].level,
+            len(unproven),
+            min(unproven),
+        )
     return unproven
 
 

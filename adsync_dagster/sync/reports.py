@@ -31,6 +31,8 @@ class StepReport:
 
     counts: dict[str, int] = field(default_factory=dict)
     note: str = ""
+    #: How long the step took, in real seconds.
+    seconds: float = 0.0
     #: Stored spend by account day, filled by the metrics step for the days it read.
     spend_by_day: dict[date, Decimal] = field(default_factory=dict)
 
@@ -72,6 +74,8 @@ class AccountReport:
     pending: int = 0
     blocked: int = 0
     busy: bool = False
+    #: How long the sync took, waiting for the account's lock included, in real seconds.
+    seconds: float = 0.0
 
     def fail(self, error: AdsyncError) -> None:
         """Keep the first error, with its family."""

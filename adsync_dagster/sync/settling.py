@@ -6,6 +6,7 @@ import logging
 
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.environment import Environment, logger
+from adsync_dagster.sync.metrics import MetricsScope
 from adsync_dagster.sync.reports import AccountReport, Step
 
 
@@ -20,6 +21,6 @@ def settle_account(
         environment,
         account_key,
         frozenset({Step.FINAL_SYNCS, Step.METRICS}),
-        everything_open=True,
+        scope=MetricsScope(everything_open=True),
         log=log,
     )

@@ -1,4 +1,4 @@
-"""Questions about the health of the warehouse, for asset checks, metadata and the sensor.
+"""Questions about the health of the warehouse, for asset checks and the sensor.
 
 They read only, and none of them scans ad_metrics or the whole change log. A finding lists at
 most `ROWS_MAX` offending rows and the exact number of all of them.
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from adsync_dagster.records import Platform
 from adsync_dagster.settlement import SettlementRules
@@ -79,6 +78,13 @@ def unexplained_residuals(connection: Connection, *, rows_max: int = ROWS_MAX) -
     return _find(connection, "check_unexplained_residuals", rows_max=rows_max)
 
 
+def residuals_by_class(connection: Connection) -> list[dict[str, Any]]:
+    """How many account days do not add up, by the reason known and the state of the day."""
+    cursor = connection.execute(queries["residuals_by_class"])
+    columns = [column.name for column in cursor.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
 def overdue_open_days(
     connection: Connection,
     rules: Mapping[Platform, SettlementRules],
@@ -116,12 +122,6 @@ def stale_accounts(
 def blocked_accounts(connection: Connection, *, rows_max: int = ROWS_MAX) -> Findings:
     """Accounts, and changes of accounts, that wait for a person, with the reason."""
     return _find(connection, "check_blocked_accounts", rows_max=rows_max)
-
-
-def row_counts(connection: Connection, account_id: UUID) -> dict[str, int]:
-    """Stored rows of one account, by table."""
-    cursor = connection.execute(queries["count_account_rows"], {"account_id": account_id})
-    return dict(cursor.fetchall())
 
 
 def locked_accounts(connection: Connection) -> set[str]:

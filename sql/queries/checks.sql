@@ -1,4 +1,4 @@
--- Questions about the health of the warehouse: asset checks, metadata, the sensor.
+-- Questions about the health of the warehouse: asset checks, the sensor.
 -- All of them read only. A finding lists at most rows_max rows; `total` counts all of them.
 -- An account that was deactivated is nobody's worry and is left out.
 
@@ -50,6 +50,18 @@ SELECT count(*) OVER () AS total,
         OR (d.residual_class = 'moving' AND d.state = 'sealed'))
  ORDER BY abs(d.residual_spend) DESC NULLS LAST, d.date, a.platform_account_id, d.level
  LIMIT %(rows_max)s
+
+-- residuals_by_class --
+-- Account days on which some level's rows are not the platform's total, by the reason known.
+SELECT coalesce(d.residual_class, 'not classified') AS class, d.state, count(DISTINCT (d.ad_account_id, d.date)) AS days,
+       count(DISTINCT d.ad_account_id) AS accounts, min(d.date) AS first_day, max(d.date) AS last_day
+  FROM ad_account_days d
+  JOIN ad_accounts a ON a.id = d.ad_account_id
+ WHERE a.is_active
+   AND (d.residual_spend <> 0 OR d.residual_impressions <> 0 OR d.residual_clicks <> 0
+        OR d.residual_conversions <> 0 OR d.residual_conversion_value <> 0)
+ GROUP BY 1, 2
+ ORDER BY 1, 2
 
 -- check_overdue_open_days --
 -- Accounts with days that should be sealed by now. A day that was never read has no row, so
@@ -122,33 +134,24 @@ SELECT count(*) OVER () AS total,
 
 -- check_blocked_accounts --
 -- What waits for a person: accounts that cannot be read, and changes that cannot be finished.
-SELECT count(*) OVER () AS total, account, what, reason, since, detail
+-- The owner is whom the account belongs to in the surrounding application (user_id).
+SELECT count(*) OVER () AS total, account, name, what, reason, since, detail, owner
   FROM (
-    SELECT a.platform || ':' || a.platform_account_id AS account, 'the account' AS what,
-           a.blocked_reason AS reason, a.blocked_at AS since, a.blocked_detail AS detail
+    SELECT a.platform || ':' || a.platform_account_id AS account, a.name, 'the account' AS what,
+           a.blocked_reason AS reason, a.blocked_at AS since, a.blocked_detail AS detail, a.user_id AS owner
       FROM ad_accounts a
      WHERE a.is_active AND a.blocked_reason IS NOT NULL
     UNION ALL
-    SELECT a.platform || ':' || a.platform_account_id, count(*) || ' changes',
-           l.blocked_reason, min(l.created_at), max(l.final_sync_error)
+    SELECT a.platform || ':' || a.platform_account_id, a.name, count(*) || ' changes',
+           l.blocked_reason, min(l.created_at), max(l.final_sync_error), a.user_id
       FROM ad_status_change_log l
       JOIN ad_accounts a ON a.id = l.ad_account_id
      WHERE NOT final_sync_completed
        AND l.blocked_reason IS NOT NULL AND a.is_active
-     GROUP BY a.platform, a.platform_account_id, l.blocked_reason
+     GROUP BY a.id, l.blocked_reason
   ) blocked
  ORDER BY since, account, what
  LIMIT %(rows_max)s
-
--- count_account_rows --
--- Stored rows of one account, by table.
-SELECT 'ad_campaigns', count(*) FROM ad_campaigns WHERE ad_account_id = %(account_id)s
-UNION ALL
-SELECT 'ad_sets', count(*) FROM ad_sets WHERE ad_account_id = %(account_id)s
-UNION ALL
-SELECT 'ads', count(*) FROM ads WHERE ad_account_id = %(account_id)s
-UNION ALL
-SELECT 'ad_metrics', count(*) FROM ad_metrics WHERE ad_account_id = %(account_id)s
 
 -- list_locked_accounts --
 -- Accounts that a living worker holds at this moment (see try_lock_account): Postgres frees the

@@ -18,4 +18,4 @@ def test_a_sensor_that_dies_at_the_end_of_its_tick_decides_the_same_again(
 
     [run_key] = report["run_keys"]
     assert run_key.startswith("facebook:act_501|facebook:act_501|")
-    assert run_key.endswith("|1")
+    assert run_key.endswith("|attempt 1")

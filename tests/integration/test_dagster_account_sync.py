@@ -17,7 +17,12 @@ from dagster._core.storage.partition_status_cache import (
 )
 
 from adsync_dagster.assets.account_asset import AccountAsset
-from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS, WindowPlan, run_window
+from adsync_dagster.assets.account_sync import (
+    ACCOUNT_ASSETS,
+    AssetEvent,
+    WindowPlan,
+    run_window,
+)
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
 from adsync_dagster.assets.partitions import AD_ACCOUNTS, ensure_partitions
 from adsync_dagster.assets.windows import RANGE_END_TAG, RANGE_START_TAG
@@ -214,7 +219,9 @@ def test_a_sync_says_in_metadata_what_it_did(site: Site) -> None:
     )
     assert metrics["dagster/partition_row_count"] == stored
     assert metrics["spend_of_days_read"] == pytest.approx(float(spend))
-    assert "spend (USD)" in metrics["spend_by_day"]
+    assert "spend (USD)" in metrics["latest_days"]
+    assert metrics["spend_by_day"].startswith("![spend by day: ")
+    assert (metrics["days_open"], metrics["days_reconciled"], metrics["days_sealed"]) == (0, 5, 0)
     assert latest("final_sync_completion")["pending"] == 0
     assert latest("campaigns")["account"] == "Shop act_500"
 
@@ -232,7 +239,11 @@ def test_a_run_shows_the_services_lines_a_handful_per_account(site: Site) -> Non
     assert sum("[sync] Final sync complete: 0 entities" in x for x in lines) >= 2
     for step in ("1/4", "2/4", "3/4", "4/4"):
         assert any(f"[sync] Step {step}" in line for line in lines)
-    assert "2 of 2 accounts done, 0 failed, 0 busy" in lines
+    [summary] = [line for line in lines if line.startswith("2 of 2 accounts done, 0 failed")]
+    assert [row.split()[:2] for row in summary.splitlines()[2:]] == [
+        [site.keys[0], "done"],
+        [site.keys[1], "done"],
+    ]
     assert len(lines) <= 20 * 2
 
 
@@ -315,10 +326,9 @@ def test_a_busy_account_is_left_to_its_holder_by_final_syncs_but_fails_a_whole_s
     key = site.keys[0]
     with site.environment.database.connection() as connection:
         account = accounts.get_account(connection, key)
-    hurried = {"days": None, "everything_open": False, "threads": 1, "lock_wait_seconds": 0.05}
 
-    def run(assets: tuple[AccountAsset, ...]) -> list[dg.AssetMaterialization]:
-        plan = WindowPlan(assets=assets, **hurried)  # type: ignore[arg-type]
+    def run(assets: tuple[AccountAsset, ...]) -> list[AssetEvent]:
+        plan = WindowPlan(assets=assets, threads=1, lock_wait_seconds=0.05)
         return list(run_window(logging.getLogger("test"), site.environment, [key], plan))
 
     with site.environment.database.account_session(account.id, wait_seconds=0):
@@ -411,8 +421,6 @@ def test_an_interrupted_run_starts_no_more_accounts(site: Site) -> None:
     """Cancelling a run lets the account at work finish and leaves the others for the next one."""
     plan = WindowPlan(
         assets=ACCOUNT_ASSETS,
-        days=None,
-        everything_open=False,
         threads=1,
         lock_wait_seconds=1.0,
     )

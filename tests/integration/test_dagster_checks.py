@@ -290,7 +290,7 @@ def test_the_columns_that_assets_show_are_the_ones_in_the_database(database_url:
     }
     with psycopg.connect(database_url) as connection:
         stored = connection.execute(
-            "SELECT c.relname, a.attname, replace(format_type(a.atttypid, NULL),"
+            "SELECT c.relname, a.attname, replace(format_type(a.atttypid, a.atttypmod),"
             " 'timestamp with time zone', 'timestamptz')"
             " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
             " WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0"

@@ -47,7 +47,10 @@ def test_without_accounts_every_schedule_skips_and_says_how_to_add_one(
     name: str, instance: dg.DagsterInstance, database: Database
 ) -> None:
     """A fresh installation ticks in peace."""
-    assert tick(name, instance, database) == "No active account: add one with `adsync accounts add`"
+    assert (
+        tick(name, instance, database)
+        == "There is no active account: add one with `adsync accounts add`."
+    )
 
 
 @pytest.mark.parametrize("name", ["account_sync_schedule", "settle_schedule"])

@@ -59,7 +59,7 @@ def tick(
     return answer
 
 
-def test_nothing_pending_is_a_skip_with_numbers(
+def test_nothing_pending_is_a_skip_in_plain_words(
     instance: dg.DagsterInstance, database: Database
 ) -> None:
     """A quiet tick says what it looked at instead of nothing."""
@@ -68,10 +68,7 @@ def test_nothing_pending_is_a_skip_with_numbers(
     answer = tick(build_status_change_sensor(Settings()), instance, database)
 
     assert isinstance(answer, dg.SkipReason)
-    assert answer.skip_message == (
-        "Nothing to start: 0 changes pending in 0 accounts, 0 due, 0 blocked; 0 accounts already"
-        " in flight, 0 windows waiting after a failed attempt, 0 left for the next tick"
-    )
+    assert answer.skip_message == "Nothing started: no change owes a final sync."
 
 
 def test_a_status_change_asks_for_a_final_sync_and_shows_on_the_log(
@@ -159,8 +156,8 @@ def test_a_run_that_waits_or_works_is_not_asked_for_twice(
     answer = tick(build_status_change_sensor(Settings()), instance, database)
 
     assert isinstance(answer, dg.SkipReason)
-    assert "1 due" in (answer.skip_message or "")
-    assert "1 accounts already in flight" in (answer.skip_message or "")
+    assert "1 due now" in (answer.skip_message or "")
+    assert "1 run at work on an account already" in (answer.skip_message or "")
 
 
 def test_a_run_left_behind_by_a_dead_host_stops_counting(
@@ -216,7 +213,10 @@ def test_a_change_that_is_not_due_waits(instance: dg.DagsterInstance, database: 
     findings = find_final_syncs(instance, database, window_size=10, now=now())
 
     assert findings.requests == []
-    assert "1 changes pending in 1 accounts, 0 due" in findings.words()
+    assert findings.words() == (
+        "1 change in 1 account owe a final sync; 0 due now;"
+        " 1 failed before and wait for their next attempt"
+    )
 
 
 def test_a_burst_becomes_a_run_per_window_and_spares_inactive_accounts(

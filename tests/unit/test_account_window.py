@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from adsync_dagster.assets.account_asset import AccountFacts
 from adsync_dagster.assets.account_sync import (
     ACCOUNT_ASSETS,
-    AccountSyncConfig,
     WindowPlan,
     failure_of,
 )
 from adsync_dagster.assets.campaigns import CAMPAIGNS
 from adsync_dagster.assets.final_sync_completion import FINAL_SYNC_COMPLETION
-from adsync_dagster.assets.metrics import METRICS, sparkline, spend_markdown
+from adsync_dagster.assets.launch_config import AccountSyncConfig, BackfillConfig, chosen_accounts
+from adsync_dagster.assets.metrics import METRICS, days_table, standing
+from adsync_dagster.assets.run_summary import accounts_table, summary_lines
 from adsync_dagster.assets.safety_net import report_metadata
-from adsync_dagster.records import DateRange
+from adsync_dagster.records import DateRange, Level
 from adsync_dagster.sync.reports import AccountReport, SafetyNetReport, Step, StepReport
+from adsync_dagster.warehouse.account_facts import AccountFacts, DayFacts, WaitingChange
+
+NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
+
+
+def day(
+    number: int,
+    spend: str,
+    state: str = "reconciled",
+    *,
+    residual: str = "0",
+    residual_class: str | None = None,
+) -> DayFacts:
+    """A day of March."""
+    rest = Decimal(residual)
+    date_ = date(2026, 3, number)
+    return DayFacts(date_, Decimal(spend), state, rest, residual_class, apart=rest != 0)
+
 
 FACTS = AccountFacts(
-    name="Shop", currency="EUR", row_counts={"ad_campaigns": 7, "ad_metrics": 1234}
+    name="Shop",
+    currency="EUR",
+    entities={"ad_campaigns": {"ACTIVE": 5, "PAUSED": 2}},
+    metrics_rows=1234,
+    days=[day(1, "10.5", "sealed"), day(2, "1234.5")],
+    days_by_state={"sealed": 40, "reconciled": 1},
 )
 
 
@@ -35,12 +59,16 @@ def test_an_entity_asset_reports_every_count_as_a_number() -> None:
         steps={Step.CAMPAIGNS: StepReport(counts={"seen": 7, "inserted": 2, "unchanged": 5})},
     )
 
-    assert CAMPAIGNS.metadata(report, FACTS) == {
+    metadata = dict(CAMPAIGNS.metadata(report, FACTS))
+
+    assert metadata.pop("statuses").value.startswith("![5 ACTIVE, 2 PAUSED](<data:image/svg+xml,")
+    assert metadata == {
         "account": "Shop",
         "dagster/partition_row_count": 7,
         "rows_seen": 7,
         "rows_inserted": 2,
         "rows_unchanged": 5,
+        "seconds": 0.0,
     }
 
 
@@ -57,7 +85,9 @@ def test_metrics_report_the_spend_of_the_days_read() -> None:
     assert metadata["spend_of_days_read"] == 1245.0
     assert metadata["currency"] == "EUR"
     assert metadata["dagster/partition_row_count"] == 1234
-    assert "| 2026-03-02 | 1,234.50 |" in metadata["spend_by_day"].value
+    assert "| 2026-03-02 | 1,234.50 | adds up |" in metadata["latest_days"].value
+    assert metadata["spend_by_day"].value.startswith("![spend by day: 1 sealed, 1 adds up](<data:")
+    assert (metadata["days_sealed"], metadata["days_open"]) == (40, 0)
 
 
 def test_final_syncs_report_what_is_left() -> None:
@@ -90,23 +120,49 @@ def test_a_step_that_did_not_succeed_makes_no_materialization(
         CAMPAIGNS.metadata(report, FACTS)
 
 
-def test_the_sparkline_is_as_high_as_its_highest_day() -> None:
-    """The top day is the full bar, an empty or negative one the lowest."""
-    assert sparkline([Decimal(0), Decimal(70), Decimal(35), Decimal(-5)]) == "▁█▄▁"
-    assert sparkline([Decimal(0), Decimal(0)]) == "▁▁"
-    assert sparkline([]) == ""
+def test_a_day_stands_as_its_state_and_residual_say() -> None:
+    """Only a difference without an explanation is red, whatever the day's state."""
+    assert standing(day(1, "5", "sealed")) == "sealed"
+    assert standing(day(1, "5", "open")) == "still open"
+    assert standing(day(1, "5", "sealed", residual="1", residual_class="never_seen_entity")) == (
+        "sealed"
+    )
+    assert standing(day(1, "5", "sealed", residual="1", residual_class="unexplained")) == (
+        "does not add up"
+    )
+    assert standing(day(1, "5", "open", residual="1")) == "does not add up"
 
 
-def test_the_spend_table_shows_the_latest_days_and_the_line_all_of_them() -> None:
-    """Ninety days make one line of bars and a table of the last fortnight, newest first."""
-    days = {date.fromordinal(date(2026, 1, 1).toordinal() + n): Decimal(n) for n in range(90)}
+def test_the_table_of_days_shows_the_latest_week_and_what_is_not_explained() -> None:
+    """Newest first, seven days, and it is short enough for Dagster to show it in place."""
+    days = [day(number, "1234567.89", "sealed", residual="12.34") for number in range(1, 31)]
 
-    lines = spend_markdown(days, "USD").splitlines()
+    table = days_table(days, "MXN")
 
-    assert lines[0].endswith("2026-01-01 to 2026-03-31")
-    assert len(lines[0].split("`")[1]) == 90
-    assert len(lines) == 4 + 14
-    assert lines[4].startswith("| 2026-03-31 |")
+    lines = table.splitlines()
+    assert len(lines) == 2 + 7
+    assert lines[2] == "| 2026-03-30 | 1,234,567.89 | does not add up | 12.34 |"
+    assert len(table) < 1000
+
+
+def test_what_waits_is_listed_with_the_reason() -> None:
+    """A pending change says since when, what it is, and why it is not done."""
+    change = WaitingChange(NOW, "ad", "1202", "ACTIVE", "PAUSED", 2, "credential", "token expired")
+    report = AccountReport(
+        account_key="facebook:act_1", steps={Step.FINAL_SYNCS: StepReport(counts={"done": 0})}
+    )
+
+    metadata = FINAL_SYNC_COMPLETION.metadata(report, replace(FACTS, waiting=[change]))
+
+    assert _rows(metadata["waiting"]) == [
+        {
+            "since": "2026-03-10 15:00 UTC",
+            "what": "ad 1202",
+            "change": "ACTIVE to PAUSED",
+            "attempts": 2,
+            "why": "blocked (credential): token expired",
+        }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +180,7 @@ def test_the_launchpad_chooses_days_or_leaves_them_to_the_plan(
     fields: dict[str, Any], days: DateRange | None
 ) -> None:
     """Two dates are a range, none mean what is due."""
-    assert AccountSyncConfig(**fields).days() == days
+    assert AccountSyncConfig(**fields).scope(NOW).days == days
 
 
 @pytest.mark.parametrize(
@@ -135,16 +191,73 @@ def test_the_launchpad_chooses_days_or_leaves_them_to_the_plan(
         {"date_from": "2026-03-02", "date_until": "2026-03-01"},
         {"date_from": "1/3/2026", "date_until": "2/3/2026"},
         {"date_from": "2026-03-01", "date_until": "2026-03-02", "everything_open": True},
+        {"date_from": "2026-03-01", "date_until": "2026-03-12"},
+        {"date_from": "2022-01-01", "date_until": "2026-03-01"},
+        {"levels": []},
     ],
 )
-def test_a_malformed_choice_of_days_fails_at_once_and_is_not_retried(
+def test_a_choice_that_is_none_fails_at_once_and_is_not_retried(
     fields: dict[str, Any],
 ) -> None:
     """Half a range, a backward one or a contradiction is a mistake that retrying cannot mend."""
     with pytest.raises(dg.Failure) as caught:
-        AccountSyncConfig(**fields).days()
+        AccountSyncConfig(**fields).scope(NOW)
 
     assert not caught.value.allow_retries
+
+
+def test_levels_are_read_in_their_order_whatever_order_they_are_named_in() -> None:
+    """The launchpad's list of levels is a set."""
+    config = AccountSyncConfig(levels=["ad", "campaign", "ad"])
+
+    assert config.scope(NOW).levels == (Level.CAMPAIGN, Level.AD)
+    assert not config.scope(NOW).whole
+    assert AccountSyncConfig().scope(NOW).whole
+
+
+def test_accounts_restrict_a_run_and_an_unknown_one_is_refused() -> None:
+    """Named accounts keep the run's order; one that the run does not cover is a mistake."""
+    keys = ["facebook:a", "facebook:b", "tiktok:c"]
+
+    assert AccountSyncConfig().chosen(keys) == keys
+    assert AccountSyncConfig(accounts=["tiktok:c", "facebook:a"]).chosen(keys) == [
+        "facebook:a",
+        "tiktok:c",
+    ]
+    for names in (["facebook:z"], []):
+        with pytest.raises(dg.Failure) as caught:
+            chosen_accounts(names, keys)
+        assert not caught.value.allow_retries
+
+
+def test_a_backfill_needs_its_days() -> None:
+    """A backfill without dates would be an ordinary sync; it is refused."""
+    config = BackfillConfig(accounts=["facebook:a"], date_from="", date_until="")
+    with pytest.raises(dg.Failure):
+        config.scope(NOW)
+
+    config = BackfillConfig(
+        accounts=["facebook:a"], date_from="2026-01-01", date_until="2026-01-31"
+    )
+    assert config.scope(NOW).days == DateRange(since=date(2026, 1, 1), until=date(2026, 1, 31))
+
+
+def test_the_closing_table_puts_failed_accounts_first_and_stays_short() -> None:
+    """A hundred accounts make fifty lines, and none of those left out had failed."""
+    reports = [AccountReport(account_key=f"facebook:{n:03}", pending=n) for n in range(100)]
+    reports[77].error, reports[77].error_family = "expired", "blocked"
+
+    lines = summary_lines(reports).splitlines()
+
+    assert len(lines) == 1 + 50 + 1
+    assert lines[1].split()[:2] == ["facebook:077", "blocked"]
+    assert lines[-1] == "and 50 more accounts, all done"
+    table = _rows(accounts_table(reports[:2], ["facebook:b"]))
+    assert [(row["account"], row["result"]) for row in table] == [
+        ("facebook:000", "done"),
+        ("facebook:001", "done"),
+        ("facebook:b", "at work"),
+    ]
 
 
 def test_the_failure_names_the_accounts_and_what_helps() -> None:
@@ -182,8 +295,8 @@ def test_a_failure_of_a_thousand_accounts_has_a_short_headline() -> None:
 def test_a_selection_of_assets_is_a_selection_of_steps() -> None:
     """Only a run of nothing but final syncs counts as one."""
     config = AccountSyncConfig()
-    plan = WindowPlan.of((FINAL_SYNC_COMPLETION,), config, threads=1)
-    whole = WindowPlan.of(ACCOUNT_ASSETS, config, threads=1)
+    plan = WindowPlan.of((FINAL_SYNC_COMPLETION,), config, threads=1, now=NOW)
+    whole = WindowPlan.of(ACCOUNT_ASSETS, config, threads=1, now=NOW)
 
     assert plan.only_final_syncs
     assert not whole.only_final_syncs

@@ -17,6 +17,7 @@ from adsync_dagster.alert_sensors import build_alert_sensors
 from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS
 from adsync_dagster.assets.checks import CHECKS, WHAT_TO_DO
 from adsync_dagster.assets.in_flight import KIND_TAG
+from adsync_dagster.assets.launch_config import AccountSyncConfig, BackfillConfig
 from adsync_dagster.definitions import build_definitions, defs
 from adsync_dagster.jobs import JOBS
 from adsync_dagster.schedules import SAFETY_NET_CRON, build_schedules
@@ -61,6 +62,7 @@ def test_names_are_what_documents_and_operators_use() -> None:
         job.name for job in repository.get_all_jobs() if not job.name.startswith("__")
     ) == [
         "account_sync_job",
+        "backfill_job",
         "completeness_report_job",
         "entity_sync_job",
         "final_sync_job",
@@ -122,6 +124,47 @@ def test_assets_tell_people_what_they_are() -> None:
         assert spec.group_name == "ads"
         assert spec.owners == ["team:ads-data"]
         assert spec.kinds, spec.key
+
+
+def test_every_column_of_a_table_is_described() -> None:
+    """The catalog shows each table's name and each column with its type and meaning."""
+    tables = [spec for spec in defs.resolve_all_asset_specs() if "table" in spec.kinds]
+
+    assert len(tables) >= 5
+    for spec in tables:
+        assert spec.metadata["dagster/table_name"], spec.key
+        schema = spec.metadata["dagster/column_schema"]
+        assert schema.columns, spec.key
+        assert all(column.type and column.description for column in schema.columns), spec.key
+
+
+def test_jobs_sensors_schedules_and_checks_tell_people_what_they_are() -> None:
+    """Each has a sentence or two, and all but checks, which have no such field, an owner."""
+    repository = defs.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+
+    for definition in [*jobs, *repository.sensor_defs, *repository.schedule_defs]:
+        assert definition.description, definition.name
+        assert len(definition.description) > 40, definition.name
+        assert definition.owners == ["team:ads-data"], definition.name
+    for checks in defs.asset_checks or []:
+        for spec in checks.check_specs:
+            assert spec.description, spec.name
+            assert len(spec.description) > 40, spec.name
+
+
+def test_resources_tell_people_what_they_are() -> None:
+    """The page of a resource says what it is for, in the words of its docstring."""
+    for name, resource in defs.get_repository_def().get_top_level_resources().items():
+        assert resource.description, name
+
+
+def test_every_field_of_a_launchpad_has_a_sentence() -> None:
+    """What a person may type is explained beside the editor, with its bound and default."""
+    for config in (AccountSyncConfig, BackfillConfig):
+        for name, field in config.model_fields.items():
+            assert field.description, name
+            assert len(field.description) > 40, name
 
 
 def test_every_run_stays_in_one_process() -> None:
