@@ -1,41 +1,124 @@
-"""Take the pictures of the README from a running demo (`make demo UI=1`) in a headless browser.
+"""Make all pictures of docs/images: a week of five simulated accounts, seen in Dagster's UI.
 
-.venv/bin/python scripts/screenshots.py http://127.0.0.1:3000 [/path/to/chromium]
+    .venv/bin/python scripts/screenshots.py [name ...]
+
+Builds its own stage (embedded Postgres, simulated platforms, Dagster) in a temporary folder and
+takes it down again; needs Chromium. Names choose some of the pictures.
 """
 
 from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
-PAGES = {
-    "lineage": "/asset-groups/",
-    "metrics": "/assets/metrics",
-    "runs": "/runs",
-    "sensor": "/locations/adsync_dagster/sensors/status_change_sensor",
-    "checks": "/assets/ad_status_change_log?view=checks",
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+BYTES_MAX = 400_000
+sys.path.insert(0, str(ROOT / "tests" / "browser"))
+
+import ui_stage  # noqa: E402 - beside the tests that look at the same pages
+
+Act = Callable[[Page], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page, how large, and what to do on it before the picture is taken."""
+
+    path: str
+    #: Text that is on the page once it is drawn.
+    text: str
+    height: int = 900
+    width: int = 1400
+    dark: bool = False
+    act: Act | None = None
+
+
+def _open_summary(page: Page) -> None:
+    page.get_by_placeholder("Filter…").first.fill("accounts done")
+    page.wait_for_timeout(1000)
+
+
+LOCATION = "/locations/adsync_dagster"
+METRICS = f"/assets/metrics?view=partitions&partition={ui_stage.WELL}"
+PICTURES = {
+    "lineage": Picture("/asset-groups/", "final_sync_completion", height=640, width=1700),
+    "lineage_dark": Picture(
+        "/asset-groups/", "final_sync_completion", height=640, width=1700, dark=True
+    ),
+    "metrics": Picture(METRICS, "spend_by_day", height=980),
+    "metrics_dark": Picture(METRICS, "spend_by_day", height=980, dark=True),
+    "columns": Picture("/assets/ads", "Column name", height=900),
+    "ads": Picture(f"/assets/ads?view=partitions&partition={ui_stage.WELL}", "statuses"),
+    "final_syncs": Picture(
+        f"/assets/final_sync_completion?view=partitions&partition={ui_stage.APART}", "pending"
+    ),
+    "checks": Picture(
+        "/assets/final_sync_completion?view=checks&checkDetail=no_account_blocked", "what_to_do"
+    ),
+    "residuals": Picture(
+        "/assets/metrics?view=checks&checkDetail=residuals_explained", "what_to_do"
+    ),
+    "sensor": Picture(f"{LOCATION}/sensors/status_change_sensor", "status_change_sensor"),
+    "schedules": Picture("/automation", "weekly_safety_net", height=620),
+    "backfill": Picture(f"{LOCATION}/jobs/backfill_job/playground", "Launch run", height=760),
+    "runs": Picture("/runs", "health_checks_job", height=560),
+    "run": Picture("run:account_sync_job", "accounts done", act=_open_summary),
 }
 
 
-def main(base_url: str, browser_path: str) -> None:
-    """Write one PNG per page."""
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=browser_path, args=arguments)
-        page = browser.new_page(viewport={"width": 1400, "height": 820})
-        for name, path in PAGES.items():
-            page.goto(base_url + path, wait_until="networkidle")
-            page.wait_for_timeout(1500)
-            page.screenshot(path=IMAGES / f"{name}.png")
-        browser.close()
+def main(names: list[str]) -> None:
+    """Write the PNGs, all of them or those named."""
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    unknown = set(names) - set(PICTURES)
+    if unknown or browser_path is None:
+        raise SystemExit(f"unknown: {sorted(unknown)}" if unknown else "Chromium is needed")
+    with (
+        tempfile.TemporaryDirectory(prefix="adsync-ui-") as folder,
+        ui_stage.raise_stage(Path(folder)) as stage,
+    ):
+        ui_stage.live_a_week(stage)
+        with ui_stage.dagster_ui(stage) as url, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=browser_path, args=ui_stage.BROWSER_ARGUMENTS
+            )
+            for name in names or PICTURES:
+                take(browser, url, PICTURES[name], IMAGES / f"{name}.png", stage)
+            browser.close()
+
+
+def take(
+    browser: Browser, url: str, picture: Picture, path: Path, stage: ui_stage.Stage | None
+) -> None:
+    """Open the page in a profile of its own, wait until it is drawn, and write the picture."""
+    address = picture.path
+    if address.startswith("run:") and stage is not None:
+        address = f"/runs/{stage.latest_run(address.removeprefix('run:'))}"
+    context = browser.new_context(
+        viewport={"width": picture.width, "height": picture.height},
+        # Dagster's theme follows the system's unless somebody chose one.
+        color_scheme="dark" if picture.dark else "light",
+    )
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    page.goto(url + address)
+    page.get_by_text(picture.text).first.wait_for()
+    if picture.act is not None:
+        picture.act(page)
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=path)
+    context.close()
+    size = path.stat().st_size
+    if size > BYTES_MAX:
+        raise SystemExit(f"{path.name} has {size} bytes, more than {BYTES_MAX}")
 
 
 if __name__ == "__main__":
-    found = sys.argv[2] if len(sys.argv) > 2 else shutil.which("chromium")
-    if len(sys.argv) < 2 or not found:
-        raise SystemExit(__doc__)
-    main(sys.argv[1].rstrip("/"), found)
+    main(sys.argv[1:])
