@@ -34,6 +34,7 @@ from adsync_dagster.alerts.telling import (
     tell,
     warehouse_problems,
 )
+from adsync_dagster.assets.account_asset import OWNERS
 from adsync_dagster.assets.partitions import AD_ACCOUNTS_NAME
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.errors import AdsyncError
@@ -212,6 +213,7 @@ def build_alert_sensor(watch: Watch) -> dg.SensorDefinition:
             " ADSYNC_ALERT_REMINDER_HOURS, and when it is over. It starts no run. Without a"
             " channel it does nothing."
         ),
+        owners=list(OWNERS),
     )
     def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """Look, compare, tell, and say what was done."""

@@ -165,7 +165,7 @@ NAMES = {
 def _connect(stage: Stage, key: str) -> str:
     """Put an account into the world and connect it, as `adsync accounts add` does."""
     platform, account_id = Platform(key.partition(":")[0]), key.partition(":")[2]
-    getattr(stage.world, f"add_{platform.value}_account")(
+    getattr(stage.world, f"add_{platform}_account")(
         account_id,
         NAMES[key],
         "MXN" if key == APART else "USD",
