@@ -45,12 +45,22 @@ def _open_summary(page: Page) -> None:
     page.wait_for_timeout(1000)
 
 
+def _scaffold(page: Page) -> None:
+    """Let Dagster write the fields that are missing, and ask for the help of one."""
+    page.get_by_role("button", name="Scaffold missing config").click()
+    page.get_by_role("button", name="Confirm").click()
+    page.locator(".CodeMirror-line", has_text="date_from").click()
+
+
+def _fold_navigation(page: Page) -> None:
+    page.get_by_text("Hide navigation").click()
+
+
 LOCATION = "/locations/adsync_dagster"
 METRICS = f"/assets/metrics?view=partitions&partition={ui_stage.WELL}"
 PICTURES = {
-    "lineage": Picture("/asset-groups/", "final_sync_completion", height=640, width=1700),
-    "lineage_dark": Picture(
-        "/asset-groups/", "final_sync_completion", height=640, width=1700, dark=True
+    "lineage": Picture(
+        "/asset-groups/", "final_sync_completion", height=620, width=2000, act=_fold_navigation
     ),
     "metrics": Picture(METRICS, "spend_by_day", height=980),
     "metrics_dark": Picture(METRICS, "spend_by_day", height=980, dark=True),
@@ -67,7 +77,9 @@ PICTURES = {
     ),
     "sensor": Picture(f"{LOCATION}/sensors/status_change_sensor", "status_change_sensor"),
     "schedules": Picture("/automation", "weekly_safety_net", height=620),
-    "backfill": Picture(f"{LOCATION}/jobs/backfill_job/playground", "Launch run", height=760),
+    "backfill": Picture(
+        f"{LOCATION}/jobs/backfill_job/playground", "- campaign", height=760, act=_scaffold
+    ),
     "runs": Picture("/runs", "health_checks_job", height=560),
     "run": Picture("run:account_sync_job", "accounts done", act=_open_summary),
 }

@@ -248,7 +248,6 @@ def _observations(
         yield dg.AssetObservation(
             asset.key,
             partition=report.account_key,
-            description=report.error,
             metadata={
                 "error": report.error or "",
                 "what_helps": _remedy(report),

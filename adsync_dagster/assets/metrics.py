@@ -37,7 +37,7 @@ def _describe(_: AccountReport, step: StepReport, facts: AccountFacts) -> Metada
         "days_not_adding_up": apart,
         **table,
         "dagster/partition_row_count": facts.metrics_rows,
-        **{f"rows_{name}": count for name, count in step.counts.items()},
+        **{f"read_{name}": count for name, count in step.counts.items()},
         "currency": facts.currency,
         "spend_of_days_read": float(total),
         "timezone": facts.timezone,

@@ -175,7 +175,8 @@ def test_the_launchpad_shows_defaults_and_help(page: sync_api.Page) -> None:
 
     see(page, re.compile("Missing required config entries .*accounts.*date_from.*date_until"))
     see(page, "- campaign")
-    page.get_by_text("Scaffold missing config").click()
+    page.get_by_role("button", name="Scaffold missing config").click()
+    page.get_by_role("button", name="Confirm").click()
     page.locator(".CodeMirror-line", has_text="date_from").click()
     see(page, re.compile("First account-local day to read"))
 

@@ -80,7 +80,7 @@ def test_a_backfill_reads_the_chosen_days_of_the_chosen_account(
     assert event is not None
     assert event.asset_materialization is not None
     assert event.asset_materialization.partition == harness.account.key
-    assert event.asset_materialization.metadata["rows_days"].value == chosen.days
+    assert event.asset_materialization.metadata["read_days"].value == chosen.days
     assert instance.get_dynamic_partitions("ad_account") == [harness.account.key]
 
 

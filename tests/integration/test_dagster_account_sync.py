@@ -302,7 +302,7 @@ def _days_read(result: dg.ExecuteInProcessResult) -> int:
         if event.is_step_materialization
         and event.step_materialization_data.materialization.asset_key == dg.AssetKey("metrics")
     )
-    days = made.metadata["rows_days"].value
+    days = made.metadata["read_days"].value
     assert isinstance(days, int)
     return days
 
