@@ -14,8 +14,11 @@ from typing import Any
 import dagster as dg
 
 from adsync_dagster.alert_sensors import build_alert_sensors
+from adsync_dagster.assets.account_asset import OWNERS
+from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.definitions import build_definitions
 from adsync_dagster.errors import UsageError
+from adsync_dagster.jobs import backfill_job, build_backfill_job
 from adsync_dagster.resources.environment import AdsyncResource
 from adsync_dagster.resources.platforms import platform_resources as all_platform_resources
 from adsync_dagster.resources.tokens import TokenVaultResource
@@ -128,8 +131,8 @@ def _given(warehouse: Database, wanted: Collection[str]) -> dict[str, Database]:
 
 
 def _asset_job(job: Any) -> Any:
-    """A job that selects assets; ours are all of that kind."""
-    if not hasattr(job, "selection"):
+    """A job that selects assets; ours are all of that kind but the backfill."""
+    if not hasattr(job, "selection") and job.name != backfill_job.name:
         raise TypeError(f"{job.name} selects no assets, so its assets cannot be renamed")
     return job
 
@@ -170,7 +173,9 @@ class _Guests:
 
     def jobs(self) -> dict[str, Any]:
         """The jobs by name, each with what it selects among our own spelled out."""
-        return {
+        # It selects no assets: it is made anew, for the key that metrics has here.
+        backfill = build_backfill_job(self._keys[METRICS.key])
+        moved: dict[str, Any] = {
             job.name: dg.define_asset_job(
                 job.name,
                 selection=self._selection(job.selection),
@@ -181,9 +186,12 @@ class _Guests:
                 metadata=job.metadata,
                 partitions_def=job.partitions_def,
                 executor_def=job.executor_def,
+                owners=list(OWNERS),
             )
             for job in map(_asset_job, self.own.jobs or ())
+            if job.name != backfill.name
         }
+        return {**moved, backfill.name: backfill}
 
     def _selection(self, selection: dg.AssetSelection) -> dg.AssetSelection:
         keys = selection.resolve(self._graph)
@@ -214,6 +222,8 @@ class _Guests:
             default_status=sensor.default_status,
             description=sensor.description,
             job=jobs[str(sensor.job_name)] if sensor.has_jobs else None,
+            metadata=sensor.metadata,
+            owners=list(OWNERS),
         )
 
     def _moved(self, answer: Any) -> Any:
@@ -247,4 +257,5 @@ class _Guests:
             default_status=schedule.default_status,
             description=schedule.description,
             job=jobs[schedule.job_name],
+            owners=list(OWNERS),
         )

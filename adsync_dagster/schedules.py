@@ -186,6 +186,7 @@ def build_completeness_report_schedule(settings: Settings) -> dg.ScheduleDefinit
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every morning: writes the completeness report on all accounts.",
+        owners=list(OWNERS),
     )
     def completeness_report_schedule(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Database]

@@ -21,31 +21,36 @@ from adsync_dagster.sync.environment import Environment
 from adsync_dagster.warehouse import accounts
 
 
-@dg.op(
-    description=(
-        "Reads the metrics of the chosen days again for the chosen accounts, compares them with"
-        " the platform's totals and seals what is final. Fails at once, before anything is read,"
-        " when an account is unknown or a date is malformed."
-    ),
-    tags={"adsync/unit": "chosen accounts"},
-)
-def backfill(
-    context: dg.OpExecutionContext,
-    config: BackfillConfig,
-    adsync: dg.ResourceParam[Environment],
-) -> None:
-    """Read the chosen days of the chosen accounts, a thread per account."""
-    scope = config.scope(adsync.clock.now())
-    with adsync.database.connection() as connection:
-        active = [account.key for account in accounts.list_accounts(connection)]
-    keys = chosen_accounts(config.accounts, active)
-    ensure_partitions(context.instance, keys)
-    plan = WindowPlan(
-        assets=(METRICS,),
-        scope=scope,
-        threads=adsync.settings.account_threads,
-        lock_wait_seconds=SYNC_LOCK_WAIT_SECONDS,
+def build_backfill(metrics_key: dg.AssetKey = METRICS.key) -> dg.OpDefinition:
+    """The op; `metrics_key` is the key that `metrics` has in a project that prefixes keys."""
+
+    @dg.op(
+        description=(
+            "Reads the metrics of the chosen days again for the chosen accounts, compares them"
+            " with the platform's totals and seals what is final. Fails at once, before anything"
+            " is read, when an account is unknown or a date is malformed."
+        ),
+        tags={"adsync/unit": "chosen accounts"},
     )
-    with services_lines(context.log, context.instance):
-        for event in run_window(context.log, adsync, keys, plan):
-            context.log_event(event)
+    def backfill(
+        context: dg.OpExecutionContext,
+        config: BackfillConfig,
+        adsync: dg.ResourceParam[Environment],
+    ) -> None:
+        """Read the chosen days of the chosen accounts, a thread per account."""
+        scope = config.scope(adsync.clock.now())
+        with adsync.database.connection() as connection:
+            active = [account.key for account in accounts.list_accounts(connection)]
+        keys = chosen_accounts(config.accounts, active)
+        ensure_partitions(context.instance, keys)
+        plan = WindowPlan(
+            assets=(METRICS.under(metrics_key),),
+            scope=scope,
+            threads=adsync.settings.account_threads,
+            lock_wait_seconds=SYNC_LOCK_WAIT_SECONDS,
+        )
+        with services_lines(context.log, context.instance):
+            for event in run_window(context.log, adsync, keys, plan):
+                context.log_event(event)
+
+    return backfill
