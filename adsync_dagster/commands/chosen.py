@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import DateRange
@@ -12,6 +14,15 @@ from adsync_dagster.records import DateRange
 if TYPE_CHECKING:
     from adsync_dagster.records import Account
 
+OnlyAccounts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--account",
+        metavar="ACCOUNT",
+        help="Only this account, by key or platform id; repeat for several.",
+        show_default=False,
+    ),
+]
 NO_ACCOUNTS = (
     "there is no account yet; add one with `adsync accounts add --platform facebook"
     " --account act_123 --token-env NAME`"

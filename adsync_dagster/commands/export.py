@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adsync_dagster.commands.chosen import choose, day_range
+from adsync_dagster.commands.chosen import OnlyAccounts, choose, day_range
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note, say, write_json
 from adsync_dagster.commands.surroundings import open_environment
@@ -38,15 +38,7 @@ def export(
             show_default=False,
         ),
     ],
-    accounts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--account",
-            metavar="ACCOUNT",
-            help="Only this account, by key or platform id; repeat for several.",
-            show_default=False,
-        ),
-    ] = None,
+    accounts: OnlyAccounts = None,
     levels: Annotated[
         list[Level] | None,
         typer.Option(

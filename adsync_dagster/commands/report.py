@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adsync_dagster.commands.chosen import choose
+from adsync_dagster.commands.chosen import OnlyAccounts, choose
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.output import counted, note, say, write_json
 from adsync_dagster.commands.surroundings import make_private_folder, open_environment
@@ -33,15 +33,7 @@ def report(
             show_default=False,
         ),
     ] = None,
-    accounts: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--account",
-            metavar="ACCOUNT",
-            help="Only this account, by key or platform id; repeat for several.",
-            show_default=False,
-        ),
-    ] = None,
+    accounts: OnlyAccounts = None,
     days: Annotated[
         int,
         typer.Option(
