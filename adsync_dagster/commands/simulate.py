@@ -136,9 +136,11 @@ def _play(scenarios: list[Scenario], jobs: int, until: int | None, save: Path | 
 
     campaign = Campaign()
     with _private_folder() as home, running_server(Path(home)) as server:
-        note(f"playing {len(scenarios)} in {jobs} process(es); Ctrl-C ends after those under way")
-        outcomes = play_in_processes(scenarios, server, jobs=jobs, until_tick=until)
         try:
+            note(
+                f"playing {len(scenarios)} in {jobs} process(es); Ctrl-C ends after those under way"
+            )
+            outcomes = play_in_processes(scenarios, server, jobs=jobs, until_tick=until)
             with closing(outcomes):
                 campaign.count(outcomes, note)
         except KeyboardInterrupt:

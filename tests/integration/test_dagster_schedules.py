@@ -121,7 +121,7 @@ def test_when_every_account_is_in_flight_the_schedule_skips_until_the_run_ends(
     run = start_run(instance, first[0], kind="account_sync")
 
     assert tick("account_sync_schedule", instance, database) == (
-        "All 2 accounts still have a run in flight"
+        "Nothing started: all 2 active accounts still have a run at work."
     )
     end_run(instance, run, success=False)
     assert isinstance(tick("account_sync_schedule", instance, database), list)
@@ -159,7 +159,9 @@ def test_a_job_over_all_accounts_runs_once_at_a_time(
 
     start_run(instance, requests[0], kind=kind)
 
-    assert tick(name, instance, database) == f"The last run of {kind} has not ended"
+    assert tick(name, instance, database) == (
+        f"Nothing started: the last {kind} run has not ended."
+    )
 
 
 def test_a_schedule_that_cannot_look_fails(instance: dg.DagsterInstance) -> None:

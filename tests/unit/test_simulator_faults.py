@@ -139,6 +139,12 @@ def _call(simulator: Simulator, healthy: dict[str, Any]) -> None:
     assert seen["data"][0]["name"] == "renamed"
 
 
+def _rewrite(simulator: Simulator, healthy: dict[str, Any]) -> None:
+    seen = page(simulator)
+    assert seen["data"] == healthy["data"][:1]
+    assert seen["paging"] == healthy["paging"]
+
+
 def _empty_page(simulator: Simulator, healthy: dict[str, Any]) -> None:
     body = page(simulator)
     assert (body["data"], body["paging"]) == ([], healthy["paging"])
@@ -229,6 +235,7 @@ def _batch(simulator: Simulator, expected: list[int]) -> None:
 
 CASES: dict[str, tuple[dict[str, Any], Check]] = {
     "call": ({}, _call),
+    "rewrite": ({"change": lambda body: body | {"data": body["data"][:1]}}, _rewrite),
     "stale": ({"seconds": 3600}, _stale),
     "swapped": ({}, _swapped),
     "html_body": ({}, _html),
