@@ -155,6 +155,8 @@ class Database:
             pool_pre_ping=True,
             # The connection used last has the warmest caches; those at the far end may close.
             pool_use_lifo=True,
+            # Nothing here is an hstore; looking for one costs a transaction per pool.
+            use_native_hstore=False,
             connect_args={
                 "connect_timeout": CONNECT_SECONDS_MAX,
                 "application_name": "adsync",
