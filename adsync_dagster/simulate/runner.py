@@ -139,6 +139,7 @@ class Runner:
             self.arena.connection,
             secrets=SECRETS,
             conversion_credit_micros=self.scenario.config.google_ads.conversion_credit_micros,
+            tiktok_ads_max=self.scenario.config.tiktok.ads_considered_max,
         )
 
     # ── the two phases ────────────────────────────────────────────────────────────────────

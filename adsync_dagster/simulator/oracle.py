@@ -15,7 +15,7 @@ O7 account days: totals were told by the platform, sums are the sums, rests have
 O8 no token in any log line or stored text
 O9 in the end every known entity-day is exact, in both directions
 O10 in the end a rest is exactly what never-seen entities had
-O11 in the end nothing is owed
+O11 in the end nothing is owed, but for what is blocked because no report can show it
 O12 in the end, and after each clean whole sync, every status is the true one
 O13 no change is logged twice
 O14 work per tick stays under a bound
@@ -28,7 +28,7 @@ from collections.abc import Callable
 from adsync_dagster.simulator import oracle_days, oracle_final, oracle_online
 from adsync_dagster.simulator.oracle_records import Judgement, Reader, Tick, Violation
 from adsync_dagster.simulator.oracle_snapshot import Watcher
-from adsync_dagster.simulator.oracle_truth import Truth
+from adsync_dagster.simulator.oracle_truth import TIKTOK_ADS_MAX, Truth
 from adsync_dagster.simulator.world import World
 
 Check = Callable[[oracle_online.Scene], list[Violation]]
@@ -59,8 +59,9 @@ class Oracle:
         *,
         secrets: tuple[str, ...] = (),
         conversion_credit_micros: int = 1_000_000,
+        tiktok_ads_max: int = TIKTOK_ADS_MAX,
     ) -> None:
-        self.truth = Truth(world, conversion_credit_micros)
+        self.truth = Truth(world, conversion_credit_micros, tiktok_ads_max)
         self.watcher = Watcher(reader)
         self.secrets = secrets
         self.last_tick: Tick | None = None

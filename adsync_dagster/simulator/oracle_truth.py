@@ -22,6 +22,7 @@ from adsync_dagster.simulator.world import World
 LEVELS = ("campaign", "adset", "ad")
 #: A purchase is dated at most this many days after its click (see plans.py).
 CARRY_DAYS = 26
+TIKTOK_ADS_MAX = 20_000
 _DELIVERING = frozenset({"ACTIVE", "WITH_ISSUES"})
 
 
@@ -34,8 +35,12 @@ def delivers(status: Status) -> bool:
 class Truth:
     """Questions to the world and its ledger."""
 
-    def __init__(self, world: World, credit: int = WHOLE) -> None:
+    def __init__(
+        self, world: World, credit: int = WHOLE, tiktok_ads_max: int = TIKTOK_ADS_MAX
+    ) -> None:
         self.world = world
+        #: A TikTok report that covers this many ads considers only the newest of them.
+        self.tiktok_ads_max = tiktok_ads_max
         #: What a conversion counts for on Google Ads, in millionths.
         self.credit = credit
 
@@ -72,6 +77,18 @@ class Truth:
         """Whether the platform shows neither the entity nor its numbers, ever."""
         entity = self.find(key)
         return entity is not None and is_without_rows(self.world.accounts[key[0]], entity)
+
+    def is_beyond_reports(self, key: EntityKey) -> bool:
+        """Whether no report can be trusted to show the entity: a declared limit (docs/tiktok.md).
+
+        It is TikTok's, deleted, and has so many ads that only a report task takes it, which may
+        hide what is deleted.
+        """
+        status = self.status(key, self.world.now())
+        if self.platform(key[0]) != "tiktok" or status is None or "DELETED" not in status:
+            return False
+        ads = sum(level == "ad" for _, level, _ in self.below(key))
+        return ads >= self.tiktok_ads_max
 
     def statuses_until(self, key: EntityKey, at: int) -> set[Status]:
         """Every pair of statuses the entity ever had up to an instant."""
