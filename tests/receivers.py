@@ -55,14 +55,15 @@ def hook_receiver() -> Iterator[HookReceiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             receiver.requests.append(self.path)
+            # Before the answer: whoever has it looks at once.
+            if receiver.status == 200 and self.path == HOOK_PATH:
+                receiver.posted.append(orjson.loads(body))
             self.send_response(receiver.status)
             if receiver.location:
                 self.send_header("location", receiver.location)
             self.send_header("content-length", "2")
             self.end_headers()
             self.wfile.write(b"ok")
-            if receiver.status == 200 and self.path == HOOK_PATH:
-                receiver.posted.append(orjson.loads(body))
 
         do_GET = do_POST  # noqa: N815
 
