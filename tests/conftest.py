@@ -1,9 +1,11 @@
-"""Which tests are the long proofs: `make test` leaves them to `make prove`."""
+"""Which tests are the long proofs (make prove and not make test), and what they measured."""
 
 from __future__ import annotations
 
 import signal
+import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,3 +33,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(TESTS).as_posix()
         if place.startswith(PROOFS):
             item.add_marker(pytest.mark.proof)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print how long recoveries took: from a new worker's start, or a death, to all stored.
+
+    Here and not beside the crash tests, whose conftest the first process of several never loads.
+    """
+    times: dict[str, list[float]] = {}
+    for report in terminalreporter.getreports(""):
+        if report.when == "teardown":
+            for name, value in report.user_properties:
+                times.setdefault(name, []).append(value)
+    for name, values in sorted(times.items()):
+        terminalreporter.write_line(
+            f"{name}: median {statistics.median(values):.2f}, slowest {max(values):.2f}"
+            f" ({len(values)} times)"
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,17 +90,3 @@ def scene(
         yield scene
         for seconds in scene.recoveries:
             record_property(_RECOVERY, round(seconds, 2))
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how long recoveries took: from a new worker's start, or a death, to all stored."""
-    times: dict[str, list[float]] = {}
-    for report in terminalreporter.getreports(""):
-        if report.when == "teardown":
-            for name, value in report.user_properties:
-                times.setdefault(name, []).append(value)
-    for name, values in sorted(times.items()):
-        terminalreporter.write_line(
-            f"{name}: median {statistics.median(values):.2f}, slowest {max(values):.2f}"
-            f" ({len(values)} times)"
-        )
