@@ -7,14 +7,15 @@ import ssl
 import threading
 import traceback
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from certificates import certificate
 from receivers import (
     HOOK_PATH,
     PASSWORD,
     USER,
-    certificate,
     hook_receiver,
     mail_server,
 )
@@ -35,6 +36,11 @@ PLAIN = MailSettings(
     sender="adsync@example.com",
     recipients=("a@example.com", "b@example.com"),
 )
+
+
+def tomorrow() -> datetime:
+    """When the certificates of these tests end."""
+    return datetime.now(UTC) + timedelta(days=1)
 
 
 def whole(error: BaseException) -> str:
@@ -103,7 +109,7 @@ def test_a_webhook_that_never_answers_holds_nobody_up() -> None:
 
 def test_a_webhook_nobody_vouches_for_gets_nothing(tmp_path: Path) -> None:
     """A certificate that cannot be verified: nothing is sent."""
-    context, _ = certificate(tmp_path)
+    context, _ = certificate(tmp_path, ["localhost"], tomorrow())
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=_shake_hands, args=(server, context), daemon=True)
         thread.start()
@@ -136,7 +142,7 @@ def test_a_mail_is_plain_text_from_a_machine() -> None:
 
 def test_starttls_and_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TLS with a verified certificate and a password; a wrong password needs a person."""
-    context, trusted = certificate(tmp_path)
+    context, trusted = certificate(tmp_path, ["localhost"], tomorrow())
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     with mail_server(context) as server:
         settings = replace(
@@ -161,7 +167,7 @@ def test_starttls_and_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_mail_server_nobody_vouches_for_gets_neither_login_nor_mail(tmp_path: Path) -> None:
     """A certificate that cannot be verified ends it before the password."""
-    context, _ = certificate(tmp_path)
+    context, _ = certificate(tmp_path, ["localhost"], tomorrow())
     with mail_server(context) as server:
         error = refused(
             replace(

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import gzip
 import socket
-import ssl
 import threading
 import time
 import tracemalloc
 import zlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import certificate
 from wire_server import QUICK, Wire, client, fetch, serving
 
 from adsync_dagster.errors import (
@@ -334,41 +329,12 @@ def test_nothing_is_sent_to_a_private_peer(monkeypatch: pytest.MonkeyPatch) -> N
     listener.close()
 
 
-def certificate(tmp_path: Path, names: list[str], ends: datetime) -> ssl.SSLContext:
-    """A self-signed certificate for these names."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "simulated")])
-    alternatives: list[x509.GeneralName] = [x509.DNSName(one) for one in names]
-    alternatives.append(x509.IPAddress(ip_address("127.0.0.1")))
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(ends - timedelta(days=30))
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    chain, private = tmp_path / "chain.pem", tmp_path / "key.pem"
-    chain.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain, private)
-    return context
-
-
 @pytest.mark.parametrize("years", [1, -1])
 def test_a_certificate_nobody_vouches_for_is_refused(tmp_path: Path, years: int) -> None:
     """Self-signed, expired: no request is sent, no fallback tried, a person has to look."""
-    context = certificate(tmp_path, ["localhost"], datetime.now(UTC) + timedelta(days=365 * years))
+    context, _ = certificate(
+        tmp_path, ["localhost"], datetime.now(UTC) + timedelta(days=365 * years)
+    )
     with serving(lambda wire, _: wire.reply({}), context) as server:
         error = error_of(f"https://localhost:{server.server_port}", QUICK)
         assert server.seen == []
@@ -380,7 +346,7 @@ def test_the_environment_cannot_vouch_for_a_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE change nothing."""
-    context = certificate(tmp_path, ["localhost"], datetime.now(UTC) + timedelta(days=365))
+    context, _ = certificate(tmp_path, ["localhost"], datetime.now(UTC) + timedelta(days=365))
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, str(tmp_path / "chain.pem"))
     with serving(lambda wire, _: wire.reply({}), context) as server:
