@@ -50,6 +50,7 @@ from adsync_dagster.platforms.reading import (
     ask,
     compact,
     halves,
+    shortened,
 )
 from adsync_dagster.records import DateRange, Level
 
@@ -137,7 +138,7 @@ def read_report(report: Report, days: DateRange, limits: ReadLimits, tally: Tall
         except TooMuchData:
             if piece.days == 1:
                 raise
-            pieces.extend(halves(piece)[::-1])
+            pieces = shortened(piece, reversed(pieces))[::-1]
 
 
 def _read_piece(report: Report, piece: DateRange, limits: ReadLimits, tally: Tally) -> Part:

@@ -43,7 +43,7 @@ from adsync_dagster.platforms.google_ads_wire import (
     read_rows,
 )
 from adsync_dagster.platforms.protocol import Credential, Read, Record, Response, Rows, Step
-from adsync_dagster.platforms.reading import Part, Tally, halves
+from adsync_dagster.platforms.reading import Part, Tally, shortened
 from adsync_dagster.records import DateRange, DayAmounts, Level, Platform
 from adsync_dagster.settlement import SettlementRules
 
@@ -203,7 +203,8 @@ class GoogleAdsAdapter:
         ids: tuple[str, ...] | None,
         tally: Tally,
     ) -> Part:
-        """Rows of a level, oldest piece first; what is too much or breaks off comes in halves."""
+        """Rows of a level, oldest piece first; what is too much or breaks off comes in halves,
+        and so does what follows."""
         purpose = f"report of {_LEVEL_WORDS[level]} of account {customer.account}"
         chosen = None if ids is None else frozenset(ids)
         pieces = split_range(days, self.limits.days_max)[::-1]
@@ -219,7 +220,7 @@ class GoogleAdsAdapter:
             except (TooMuchData, IncompleteRead):
                 if piece.days == 1:
                     raise
-                pieces.extend(halves(piece)[::-1])
+                pieces = shortened(piece, reversed(pieces))[::-1]
 
     def _campaigns_only(
         self, customer: Customer, days: DateRange, tally: Tally

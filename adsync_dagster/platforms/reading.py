@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 
+from adsync_dagster.calendar import split_range
 from adsync_dagster.errors import Defect
 from adsync_dagster.platforms.protocol import Request, Response, Step
 from adsync_dagster.records import Complete, DateRange
@@ -57,3 +58,12 @@ def halves(days: DateRange) -> list[DateRange]:
         DateRange(since=days.since, until=middle),
         DateRange(since=middle + timedelta(days=1), until=days.until),
     ]
+
+
+def shortened(piece: DateRange, later: Iterable[DateRange]) -> list[DateRange]:
+    """A range that was too much and those after it, in half of its days at most, oldest first.
+
+    What was too much once is taken to be so again: a platform may need minutes to refuse.
+    """
+    days_max = (piece.days + 1) // 2
+    return [part for days in (piece, *later) for part in split_range(days, days_max)]

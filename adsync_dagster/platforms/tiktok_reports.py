@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from adsync_dagster.calendar import split_range
 from adsync_dagster.errors import Defect, IncompleteRead, TooMuchData
 from adsync_dagster.platforms.protocol import Pause, Request, Response, Rows, Step
-from adsync_dagster.platforms.reading import Part, Tally, ask, compact, halves
+from adsync_dagster.platforms.reading import Part, Tally, ask, compact
 from adsync_dagster.platforms.tiktok_entities import (
     STATUS_ALL,
     WORDS,
@@ -198,7 +198,7 @@ class _Reading:
             except TooMuchData:
                 if piece.by_task:
                     raise
-                pieces.extend(_shorter(piece)[::-1])
+                pieces = _lighter(piece, pieces)
 
     def _read(self, piece: _Piece) -> Part:
         if piece.by_task:
@@ -227,7 +227,7 @@ class _Reading:
             below = yield from self._ids(Level.ADSET, {"campaign_ids": list(ids)})
             scopes = [Scope("adgroup_ids", group) for group in chunks(below, self.limits.ids_max)]
         else:
-            return [piece._replace(by_task=True)]
+            return [_as_task(piece)]
         return [piece._replace(scope=scope) for scope in scopes]
 
     def _ids(
@@ -310,13 +310,29 @@ class _Reading:
         return Request(method="GET", path=path_of(name), params=params, purpose=self.report.purpose)
 
 
-def _shorter(piece: _Piece) -> list[_Piece]:
-    """Half the days each, then half the ids; what is still too heavy is left to a report task."""
-    if piece.days.days > 1:
-        return [piece._replace(days=half) for half in halves(piece.days)]
-    if len(piece.scope.ids) > 1:
-        return _half_the_ids(piece)
-    return [piece._replace(by_task=True)]
+def _lighter(piece: _Piece, later: Sequence[_Piece]) -> list[_Piece]:
+    """What is left to read after a piece that was too much, the next one last.
+
+    Half the days each, of these entities' later days too. One day is not cut, but its ids are.
+    """
+    if piece.days.days == 1:
+        return [*later, *_fewer_ids(piece)[::-1]]
+    days_max = (piece.days.days + 1) // 2
+    parts: list[_Piece] = []
+    for one in (*later, piece):
+        heavy = one.scope == piece.scope and not one.by_task
+        spans = split_range(one.days, days_max) if heavy else [one.days]
+        parts.extend(one._replace(days=span) for span in spans[::-1])
+    return parts
+
+
+def _fewer_ids(piece: _Piece) -> list[_Piece]:
+    """Half the ids each; what is still too heavy is left to a report task."""
+    return _half_the_ids(piece) if len(piece.scope.ids) > 1 else [_as_task(piece)]
+
+
+def _as_task(piece: _Piece) -> _Piece:
+    return piece._replace(by_task=True)
 
 
 def _half_the_ids(piece: _Piece) -> list[_Piece]:

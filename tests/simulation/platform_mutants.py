@@ -34,7 +34,7 @@ from adsync_dagster.platforms import (
     tiktok_wire,
 )
 from adsync_dagster.platforms.protocol import Rows
-from adsync_dagster.platforms.reading import ask, halves
+from adsync_dagster.platforms.reading import ask
 from adsync_dagster.platforms.tiktok_statuses import Statuses
 from adsync_dagster.records import AccountInfo
 from adsync_dagster.sync import final_sync
@@ -134,16 +134,14 @@ def _cut_task_is_whole() -> list[Any]:
 def _silence_of_a_task_is_proof() -> list[Any]:
     """A report by id that times out goes to a task whole, and what that hides has no numbers."""
 
-    def shorter(piece: Any) -> Any:
-        if piece.days.days == 1:
-            return [piece._replace(by_task=True)]
-        return [piece._replace(days=half) for half in halves(piece.days)]
+    def whole(piece: Any) -> Any:
+        return [piece._replace(by_task=True)]
 
     def nothing(*_: Any) -> Any:
         yield from ()
 
     return [
-        patch.object(tiktok_reports, "_shorter", shorter),
+        patch.object(tiktok_reports, "_fewer_ids", whole),
         patch.object(tiktok_reports._Reading, "_miss_hidden", nothing),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,8 +19,9 @@ from adsync_dagster.errors import (
 )
 from adsync_dagster.platforms.facebook import FacebookAdapter, ReadLimits
 from adsync_dagster.platforms.facebook_entities import EFFECTIVE_STATUSES
-from adsync_dagster.platforms.facebook_insights import halves
+from adsync_dagster.platforms.facebook_metrics import days_of
 from adsync_dagster.platforms.protocol import Request
+from adsync_dagster.platforms.reading import halves, shortened
 from adsync_dagster.records import DateRange, DayTotals, Level
 
 SHORT = days("2026-11-01", "2026-11-04")
@@ -359,6 +360,29 @@ def test_every_way_of_saying_too_much_asks_for_less(refusal: Any) -> None:
     done = read(SHORT, [refusal, page([]), page([])], FLAT)
     assert len(ranges(done.requests)) == 3
     assert done.verdict is not None
+
+
+def test_what_is_shortened_covers_the_range_exactly() -> None:
+    """What was too much and what follows it: every day once, in order, half as long at most."""
+    for length in range(2, 40):
+        piece, later = (
+            days_from(date(2026, 1, 1), length),
+            [
+                days_from(date(2026, 1, 1) + timedelta(days=length), length),
+                days_from(date(2026, 1, 1) + timedelta(days=2 * length), 1),
+            ],
+        )
+        parts = shortened(piece, later)
+        covered = [day for part in parts for day in sorted(days_of(part))]
+        assert covered == [
+            (date(2026, 1, 1) + timedelta(days=n)).isoformat() for n in range(2 * length + 1)
+        ]
+        assert max(part.days for part in parts) == (length + 1) // 2
+
+
+def days_from(since: date, length: int) -> DateRange:
+    """That many days."""
+    return DateRange(since=since, until=since + timedelta(days=length - 1))
 
 
 def test_halves_cover_the_range_exactly() -> None:

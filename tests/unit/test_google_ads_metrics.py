@@ -134,6 +134,24 @@ def test_what_is_too_much_comes_in_halves() -> None:
     assert isinstance(done.error, TooMuchData)
 
 
+def test_what_was_too_much_once_is_not_asked_for_again() -> None:
+    """A refused month is cut, and so is every later one: no second refusal is paid for."""
+    two_months = days("2026-09-01", "2026-10-31")
+    done = drive(
+        ADAPTER.report(ACCOUNT, Level.AD, two_months, STARTED),
+        [TooMuchData("too large"), *([[Chunk()]] * 4)],
+    )
+    assert done.error is None
+    asked = [query.partition("BETWEEN ")[2][:28] for query in done.queries]
+    assert asked[0] == "'2026-09-01' AND '2026-10-01"
+    assert asked[1:] == [
+        "'2026-09-01' AND '2026-09-16",
+        "'2026-09-17' AND '2026-10-01",
+        "'2026-10-02' AND '2026-10-17",
+        "'2026-10-18' AND '2026-10-31",
+    ]
+
+
 def test_long_ranges_are_asked_for_in_pieces() -> None:
     """A year is twelve questions, each of a month at most."""
     year = days("2025-11-01", "2026-10-31")

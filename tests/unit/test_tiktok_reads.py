@@ -438,6 +438,23 @@ def test_a_report_that_times_out_is_halved_by_days_then_left_to_a_task() -> None
     assert done.verdict is not None
 
 
+def test_what_timed_out_once_is_not_asked_for_again() -> None:
+    """A month that times out is cut, and so is the next one; its ids stay together."""
+    done = run(
+        ADAPTER.report(ACCOUNT, Level.AD, days("2026-09-01", "2026-10-30"), STARTED),
+        [failed(50002), *([page([])] * 4)],
+    )
+    assert done.error is None
+    asked = [(q.params["start_date"], q.params["end_date"]) for q in done.requests]
+    assert asked == [
+        ("2026-09-01", "2026-09-30"),
+        ("2026-09-01", "2026-09-15"),
+        ("2026-09-16", "2026-09-30"),
+        ("2026-10-01", "2026-10-15"),
+        ("2026-10-16", "2026-10-30"),
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [
