@@ -10,6 +10,7 @@ from adsync_dagster.simulator.oracle_records import (
     NO_NUMBERS,
     CellKey,
     ChangeRow,
+    DayKey,
     EntityKey,
     EntityRow,
     Numbers,
@@ -24,9 +25,11 @@ from adsync_dagster.simulator.oracle_truth import (
     delivers,
 )
 
-#: Requests and statements of one tick on the small accounts of simulated runs.
-REQUESTS_MAX = 1_500
-STATEMENTS_MAX = 8_000
+#: Work of one tick on the small accounts of simulated runs: whatever it does, and then for each
+#: day and level that was not sealed before it. Drawn platforms give as little as two days a
+#: report, and tell of a level only in a report for each campaign.
+REQUESTS_MAX, REQUESTS_PER_OPEN_DAY_MAX = 500, 6
+STATEMENTS_MAX, STATEMENTS_PER_OPEN_DAY_MAX = 1_500, 8
 _STUB: Status = ("UNKNOWN", "UNKNOWN")
 _TOLD_BY_TRIGGER = frozenset({"trigger", "first_sight"})
 
@@ -333,7 +336,8 @@ def check_duplicates(scene: Scene) -> list[Violation]:
         change = scene.now.changes[id_]
         if before is not None:
             continue
-        step = (change.key, change.old, change.new, change.source, change.occurred)
+        statuses = (change.old_status, change.new_status, change.old, change.new)
+        step = (change.key, statuses, change.source, change.occurred)
         if step in seen:
             wrong.append(scene.wrong("O13", f"logged twice: {step}"))
         seen.add(step)
@@ -341,13 +345,23 @@ def check_duplicates(scene: Scene) -> list[Violation]:
 
 
 def check_work(scene: Scene) -> list[Violation]:
-    """O14: a tick on a small account stays small, whatever fails."""
-    wrong = []
-    if scene.tick.requests > REQUESTS_MAX:
-        wrong.append(scene.wrong("O14", f"{scene.tick.requests} requests"))
-    if scene.tick.statements > STATEMENTS_MAX:
-        wrong.append(scene.wrong("O14", f"{scene.tick.statements} statements"))
-    return wrong
+    """O14: a tick costs what its open days are worth, whatever fails."""
+    days = sum(_was_open(scene.now, key) for key in scene.now.days)
+    bounds = (
+        ("requests", scene.tick.requests, REQUESTS_MAX + REQUESTS_PER_OPEN_DAY_MAX * days),
+        ("statements", scene.tick.statements, STATEMENTS_MAX + STATEMENTS_PER_OPEN_DAY_MAX * days),
+    )
+    return [
+        scene.wrong("O14", f"{count} {what} for {days} open days of a level, more than {bound}")
+        for what, count, bound in bounds
+        if count > bound
+    ]
+
+
+def _was_open(now: Snapshot, key: DayKey) -> bool:
+    """Whether a day of a level was not sealed when the tick began."""
+    before = now.days_before.get(key, now.days[key])
+    return before is None or before.state != "sealed"
 
 
 def _entity(cell: CellKey) -> EntityKey:
