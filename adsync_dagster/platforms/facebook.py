@@ -30,7 +30,7 @@ from adsync_dagster.platforms.facebook_entities import (
     read_currency,
     read_listing,
 )
-from adsync_dagster.platforms.facebook_errors import check_response
+from adsync_dagster.platforms.facebook_errors import OtherObject, check_response
 from adsync_dagster.platforms.facebook_insights import EntityReports, Report, read_report
 from adsync_dagster.platforms.facebook_metrics import OMNI_PURCHASE
 from adsync_dagster.platforms.facebook_wire import (
@@ -254,7 +254,7 @@ class _LookUp:
     def parse(self, item: Item, payload: Any) -> tuple[Sequence[Record], Item | None]:
         entity: Entity = parse_entity(payload, self.question)
         if entity.platform_id != item.entity_id:
-            raise IncompleteRead(f"{self.purpose}: the answer describes another object")
+            raise OtherObject(f"{self.purpose}: the answer describes another object")
         return [entity], None
 
     def smaller(self, item: Item, error: TooMuchData) -> Sequence[Item]:

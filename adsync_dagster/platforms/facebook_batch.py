@@ -2,7 +2,8 @@
 
 The removed `?ids=` parameter answers HTTP 500 for ever, so a batch is the way. An item comes
 back with its own status and body, or as null when Meta ran out of time for it; then only
-that item is sent again. What an item says is judged by the same table as a whole answer.
+that item is sent again. What an item says is judged by the same table as a whole answer. When
+one item answers for another object, none of its batch is believed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from adsync_dagster.errors import (
     Retryable,
     TooMuchData,
 )
-from adsync_dagster.platforms.facebook_errors import BadCursor, ObjectMissing, classify
+from adsync_dagster.platforms.facebook_errors import BadCursor, ObjectMissing, OtherObject, classify
 from adsync_dagster.platforms.facebook_wire import (
     ReadLimits,
 )
@@ -54,6 +55,10 @@ class Item:
     cursors: tuple[str, ...] = ()
 
 
+_Found = tuple[Sequence[Record], Item | None]
+_Outcome = _Found | ObjectMissing | PermissionBlocked | IncompleteRead | PlatformBusy
+
+
 class Work(Protocol):
     """What a batch is for."""
 
@@ -63,7 +68,7 @@ class Work(Protocol):
     def url(self, item: Item) -> tuple[str, Mapping[str, str]]:
         """The item's path without version, and its parameters."""
 
-    def parse(self, item: Item, payload: Any) -> tuple[Sequence[Record], Item | None]:
+    def parse(self, item: Item, payload: Any) -> _Found:
         """The item's records, and the item that continues it when there is more."""
 
     def smaller(self, item: Item, error: TooMuchData) -> Sequence[Item]:
@@ -113,23 +118,34 @@ class _BatchRead:
 
         Items to be continued, made smaller or asked again go back to the queue.
         """
+        outcomes = [self._outcome(*one) for one in zip(batch, answers, strict=True)]
+        mixed_up = next((one for one in outcomes if isinstance(one, OtherObject)), None)
+        if mixed_up is not None:
+            # An empty answer names nobody, so it may be anybody's: all of them are doubted.
+            outcomes = [mixed_up] * len(batch)
         records: list[Record] = []
         pause = 0.0
-        for item, answer in zip(batch, answers, strict=True):
-            try:
-                found, rest = self.work.parse(item, _body(answer, self.work, item))
-            except (ObjectMissing, PermissionBlocked):
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, ObjectMissing | PermissionBlocked):
                 self.tally.missing_ids.add(item.entity_id)
-            except TooMuchData as error:
-                self.queue.extend(self.work.smaller(item, error))
-            except (IncompleteRead, PlatformBusy) as error:
-                self.queue.append(again(item, error, self.limits))
-                pause = max(pause, _wait(item, error))
+            elif isinstance(outcome, TooMuchData):
+                self.queue.extend(self.work.smaller(item, outcome))
+            elif isinstance(outcome, IncompleteRead | PlatformBusy):
+                self.queue.append(again(item, outcome, self.limits))
+                pause = max(pause, _wait(item, outcome))
             else:
+                found, rest = outcome
                 records.extend(found)
                 if rest is not None:
                     self.queue.append(rest)
         return records, pause
+
+    def _outcome(self, item: Item, answer: Any) -> _Outcome:
+        """What the answer amounts to: records and what is left to ask, or why there are none."""
+        try:
+            return self.work.parse(item, _body(answer, self.work, item))
+        except (ObjectMissing, PermissionBlocked, IncompleteRead, PlatformBusy) as error:
+            return error
 
 
 def _body(answer: Any, work: Work, item: Item) -> Any:

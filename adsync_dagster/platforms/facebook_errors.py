@@ -46,6 +46,10 @@ class BadCursor(IncompleteRead):
     """The paging cursor went stale: the listing starts again from its first page."""
 
 
+class OtherObject(IncompleteRead):
+    """An answer about an object that was not asked for: whatever came with it is mixed up, too."""
+
+
 class InvalidRequest(Defect):
     """Meta says that the question itself is wrong."""
 

@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.platforms.facebook_errors import OtherObject
 from adsync_dagster.platforms.numbers import (
     COUNTER_DIGITS_MAX,
     MONEY_DIGITS_MAX,
@@ -76,7 +77,7 @@ def parse_metrics(rows: Sequence[Any], level: Level, question: Question) -> list
     except (TypeError, AttributeError):
         problem = "a row holds a value of the wrong type"
     except IncompleteRead as error:
-        problem = str(error)
+        raise type(error)(f"{question.purpose}: {error}") from None
     raise IncompleteRead(f"{question.purpose}: {problem}")
 
 
@@ -203,7 +204,8 @@ def _other_answer(row: Mapping[str, Any], question: Question) -> IncompleteRead:
         problem = "a row of another object, or a second currency"
     else:
         problem = "a second currency"
-    return IncompleteRead(f"the answer holds {problem}")
+    kind = IncompleteRead if question.entity_id is None else OtherObject
+    return kind(f"the answer holds {problem}")
 
 
 def _careful(row: Mapping[str, Any], level: Level) -> Numbers:

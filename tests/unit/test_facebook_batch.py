@@ -201,8 +201,28 @@ def test_swapped_items_are_noticed() -> None:
     """An item that shows another object is asked again, and then fails."""
     swapped = answer([found("6300002"), found("6300001")])
     done = look_up(["6300001", "6300002"], [swapped] * 5)
-    assert type(done.error) is IncompleteRead
+    assert isinstance(done.error, IncompleteRead)
     assert done.records == []
+
+
+def test_an_empty_item_of_a_mixed_up_batch_is_not_believed() -> None:
+    """No rows name nobody: beside rows of another ad they may be anybody's, so all are asked."""
+    of_first = rows_page([row("2026-11-01", "6300001")])
+    swapped, right = answer([rows_page([]), of_first]), answer([of_first, rows_page([])])
+    done = report(["6300001", "6300002"], [swapped, right])
+    assert done.verdict is not None
+    assert [record.platform_id for record in done.records] == ["6300001"]
+    assert [len(calls(request)) for request in done.requests] == [2, 2]
+
+
+def test_a_missing_object_of_a_mixed_up_batch_is_not_believed() -> None:
+    """Which of the two is missing is only known once their answers are told apart."""
+    swapped = answer([error_item(100, 33), found("6300001")])
+    done = look_up(
+        ["6300001", "6300002"], [swapped, answer([found("6300001"), error_item(100, 33)])]
+    )
+    assert done.verdict is not None
+    assert done.verdict.missing_ids == {"6300002"}
 
 
 def test_objects_of_another_account_are_refused() -> None:
@@ -353,7 +373,7 @@ def test_a_report_row_of_another_object_is_refused() -> None:
     """A row has to belong to the object that was asked, not only to the account."""
     swapped = answer([rows_page([row("2026-11-01", "6300002")])])
     done = report(["6300001"], [swapped] * 5)
-    assert type(done.error) is IncompleteRead
+    assert isinstance(done.error, IncompleteRead)
     assert done.records == []
 
 
