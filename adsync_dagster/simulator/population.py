@@ -166,7 +166,9 @@ def _plan_stops(
     at = created_at + 2 * DAY + int(room * when)
     at -= at % SECOND
     if pick > _STOP_SHARE[level]:
-        return ((at, "PAUSED"), (at + int(8 * HOUR + 30 * HOUR * random.random()), "ACTIVE"))
+        # A history ends before it is told: what comes later would already be true.
+        back = min(at + int(8 * HOUR + 30 * HOUR * random.random()), now - HOUR)
+        return ((at, "PAUSED"), (back, "ACTIVE"))
     final = _STOPS[int(random.random() * len(_STOPS))]
     if final != "PAUSED" and random.random() < 0.5:
         return ((at - 12 * HOUR, "PAUSED"), (at, final))
