@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 from adsync_dagster.calendar import account_day
@@ -67,10 +67,16 @@ class _Round:
     days: DateRange
     #: Days that are final; a read by id leaves them as they are.
     sealed: frozenset[date] = frozenset()
-    #: Sealed days that an entity seen for the first time may explain.
-    residual_days: list[date] = field(default_factory=list)
+    #: Entities seen for the first time, and the sealed days that they may explain.
+    first_seen: frozenset[Needed] = frozenset()
+    residual_days: DateRange | None = None
     needs: dict[UUID, set[Needed]] = field(default_factory=dict)
     bad_entities: int = 0
+
+    def sealed_in_range(self) -> list[date]:
+        """Sealed days whose rows were read again, so that their sums may be other ones."""
+        since = min(one.since for one in (self.days, self.residual_days) if one is not None)
+        return sorted(day for day in self.sealed if day >= since)
 
     def finished_by(self, read: set[Needed]) -> list[UUID]:
         """The changes that need nothing more once these entities are stored."""
@@ -136,13 +142,14 @@ def process_final_sync_for_entity(
     report = FinalSyncReport(account_key=context.account.key)
     token = uuid4()
     with context.session.transaction() as connection:
-        claimed = changes.claim_pending(connection, context.account, token, limit=CHANGES_PER_ROUND)
-    mine = [
-        change
-        for change in claimed
-        if (change.level, change.platform_entity_id) == (level, platform_entity_id)
-    ]
-    _run_round(context, _plan(context, token, mine), report)
+        claimed = changes.claim_pending(
+            connection,
+            context.account,
+            token,
+            limit=CHANGES_PER_ROUND,
+            entity=(level, platform_entity_id),
+        )
+    _run_round(context, _plan(context, token, claimed), report)
     return _finish(context.session.connection, context.account.id, report)
 
 
@@ -182,40 +189,40 @@ def _run_rounds(context: SyncContext, report: FinalSyncReport) -> None:
 
 
 def open_range(context: SyncContext, states: Mapping[date, DayState]) -> DateRange:
-    """Every open day of the account up to its today: never a fixed look-back."""
-    account = context.account
-    start, today = _first_day(context), account_day(context.clock.now(), account.timezone)
+    """Every open day of the account that the platform still reports: never a fixed look-back."""
+    start, today = _first_day(context), account_day(context.clock.now(), context.account.timezone)
     return DateRange(since=min(first_open_day(start, today, states), today), until=today)
 
 
 def _first_day(context: SyncContext) -> date:
-    account, rules = context.account, context.client.adapter.rules
-    return account.history_start or history_start(context.clock.now(), account.timezone, rules)
+    """The first day of the account's history, or of what the platform still reports of it."""
+    account, rules, now = context.account, context.client.adapter.rules, context.clock.now()
+    kept = account_day(now, account.timezone) - timedelta(days=rules.retention_days - 1)
+    return max(account.history_start or history_start(now, account.timezone, rules), kept)
 
 
 def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -> _Round:
-    states = account_days.day_states(
-        context.session.connection, context.account, since=_first_day(context)
-    )
+    connection, account = context.session.connection, context.account
+    since = _first_day(context)
+    states = account_days.day_states(connection, account, since=since)
     round_ = _Round(
         token=token,
         days=open_range(context, states),
         sealed=frozenset(day for day, state in states.items() if state.sealed),
     )
-    if any(change.old_status is None for change in claimed):
-        # Nobody had seen it before: sealed days may hold its amounts as their residual.
-        round_.residual_days = account_state.residual_days(
-            context.session.connection, context.account
-        )
-        since = min([round_.days.since, *round_.residual_days])
-        round_.days = DateRange(since=since, until=round_.days.until)
+    first_seen: set[Needed] = set()
     for change in claimed:
-        refs = entities.descendants(
-            context.session.connection, context.account, change.level, change.entity_id
-        )
+        refs = entities.descendants(connection, account, change.level, change.entity_id)
         needed = {(ref.level, ref.platform_id) for ref in refs}
         needed.add((change.level, change.platform_entity_id))
         round_.needs[change.log_id] = needed
+        if change.old_status is None:
+            first_seen |= needed
+    if first_seen:
+        # Nobody had seen it before: sealed days may hold its amounts as their residual.
+        days = account_state.residual_days(connection, account, since)
+        round_.first_seen = frozenset(first_seen)
+        round_.residual_days = DateRange(since=days[0], until=days[-1]) if days else None
     return round_
 
 
@@ -232,10 +239,10 @@ def _run_round(context: SyncContext, round_: _Round, report: FinalSyncReport) ->
             except (Retryable, Blocked) as error:
                 _leave_pending(context, round_, list(round_.needs), error, report)
                 return False
-    if round_.residual_days:
+    if touched := round_.sealed_in_range():
         with context.session.transaction() as connection:
             for level in LEVELS:
-                account_days.reconcile(connection, context.account, level, round_.residual_days)
+                account_days.reconcile(connection, context.account, level, touched)
     return True
 
 
@@ -270,22 +277,18 @@ def _read_and_commit(
     report: FinalSyncReport,
 ) -> None:
     """The one transaction that stores the last metrics and marks the changes done."""
-    account, adapter = context.account, context.client.adapter
+    account = context.account
     with MetricsStage(context.session.connection) as stage:
         crash_point("before_first_request")
-        verdict = context.client.run(
-            adapter.report_entities(
-                account.platform_account_id, level, ids, round_.days, context.clock.now()
-            ),
-            stage.add,
-        )
+        verdict = _read(context, level, ids, round_.days, stage)
+        missing = set(verdict.missing_ids)
+        first_seen = [one for one in ids if (level, one) in round_.first_seen]
+        if round_.residual_days is not None and first_seen:
+            earlier = _read(context, level, first_seen, round_.residual_days, stage)
+            missing |= earlier.missing_ids
         crash_point("after_last_page")
-        vanished = _vanished(context, round_, level, ids)
-        read = {
-            (level, platform_id)
-            for platform_id in ids
-            if platform_id not in verdict.missing_ids and platform_id not in vanished
-        }
+        vanished = _vanished(context, round_, level, ids) - missing
+        read = {(level, one) for one in ids if one not in missing and one not in vanished}
         finished = round_.finished_by(read)
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)
@@ -302,14 +305,28 @@ def _read_and_commit(
     report.done += done
     if vanished:
         _doubt_vanished(context, round_, level, vanished, report)
-    if verdict.missing_ids:
-        _block_unreachable(context, round_, level, verdict, report)
+    if missing:
+        _block_unreachable(context, round_, level, missing, report)
+
+
+def _read(
+    context: SyncContext, level: Level, ids: Sequence[str], days: DateRange, stage: MetricsStage
+) -> Complete:
+    """Stage what the platform tells of these entities by id."""
+    return context.client.run(
+        context.client.adapter.report_entities(
+            context.account.platform_account_id, level, ids, days, context.clock.now()
+        ),
+        stage.add,
+    )
 
 
 def _vanished(context: SyncContext, round_: _Round, level: Level, ids: Sequence[str]) -> set[str]:
     """Entities of which an open stored day is gone from the answer: cut, or really zero."""
-    absent = metrics.absent_rows(context.session.connection, context.account, level, round_.days)
-    return {platform_id for platform_id, day in absent if day not in round_.sealed} & set(ids)
+    absent = metrics.absent_rows(
+        context.session.connection, context.account, level, round_.days, ids
+    )
+    return {platform_id for platform_id, day in absent if day not in round_.sealed}
 
 
 def _doubt_vanished(
@@ -327,14 +344,13 @@ def _doubt_vanished(
 
 
 def _block_unreachable(
-    context: SyncContext, round_: _Round, level: Level, verdict: Complete, report: FinalSyncReport
+    context: SyncContext, round_: _Round, level: Level, missing: set[str], report: FinalSyncReport
 ) -> None:
     """Changes that need an object the platform no longer shows wait for a person."""
-    missing = {(level, platform_id) for platform_id in verdict.missing_ids}
-    stuck = round_.needing(missing)
+    stuck = round_.needing({(level, platform_id) for platform_id in missing})
     error = _Unreachable(
         f"{len(missing)} {level}(s) of {context.account.key} cannot be read by id"
-        f" (first: {min(verdict.missing_ids)}); check the credential's access to them"
+        f" (first: {min(missing)}); check the credential's access to them"
     )
     _leave_pending(context, round_, stuck, error, report)
     round_.drop(stuck)

@@ -3,15 +3,18 @@
 An account-wide report may hide deleted entities, leave a living one out, or be older than the
 totals beside it. So a day that does not add up is, in this order: compared with totals read
 again (numbers that move are not a loss), completed by reading by id what the report may have
-hidden, corrected to zero where two syncs in a row hear that nothing is left and the totals
-agree, completed by asking every entity that was silent, and only then explained. What stays
-is kept as a residual with its class; a moving or unexplained day is never sealed. Where the
-platform itself keeps numbers to campaigns (Performance Max), ad sets and ads lack just those.
+hidden, corrected to zero where two syncs, an hour apart or more, hear that nothing is left and
+the totals agree, completed by asking every entity that was silent on it, and only then
+explained. What stays is kept as a residual with its class. A day that moves, is not explained,
+or lacks what a known entity that cannot be read may have, is never sealed; one that an unseen
+entity explains is sealed when a later sync finds the same. Where the platform itself keeps
+numbers to campaigns (Performance Max), ad sets and ads lack just those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
@@ -31,6 +34,22 @@ SILENT_IDS_MAX = 2_000
 AbsentRow = tuple[str, date]
 
 
+@dataclass(slots=True)
+class _Doubts:
+    """What keeps the days of one reconciliation from being explained, or final."""
+
+    #: Their totals changed between two readings.
+    moved: set[date]
+    #: They have stored rows that are gone from the reports, and not proven to be zero.
+    unproven: set[date] = field(default_factory=set)
+    #: They were set to zero just now: one more sync has to find them so.
+    zeroed: set[date] = field(default_factory=set)
+    #: Known entities that could not be read by id: what they have is unknown.
+    unreadable: set[str] = field(default_factory=set)
+    #: Whether entities that may have numbers were not asked, because they are too many.
+    unasked: bool = False
+
+
 def reconcile_level(
     context: SyncContext,
     level: Level,
@@ -47,16 +66,19 @@ def reconcile_level(
         explained = dict.fromkeys((one.date for one in residuals), ResidualClass.NO_AD_ROWS)
         return _classify(context, level, explained)
     days, moved, totals = _reread_totals(context, residuals, totals)
+    doubts = _Doubts(moved)
     residuals = _compare(context, level, days)
-    unproven: set[date] = set()
     if not all(_is_campaigns_only(residual, totals) for residual in residuals):
-        residuals, unproven = _complete_hidden(context, totals, residuals, absent)
+        residuals = _complete_hidden(context, totals, residuals, absent, doubts)
     if not _explained_before(residuals, totals):
-        residuals = _ask_the_silent(context, level, days)
-    classes = {
-        residual.date: _class_of(residual, moved, unproven, totals) for residual in residuals
+        residuals = _ask_the_silent(context, level, residuals, doubts)
+    classes = {residual.date: _class_of(residual, doubts, totals) for residual in residuals}
+    unconfirmed = {
+        residual.date
+        for residual in residuals
+        if classes[residual.date] is ResidualClass.NEVER_SEEN_ENTITY and not residual.lasting
     }
-    return _classify(context, level, classes)
+    return _classify(context, level, classes) | unconfirmed | doubts.zeroed
 
 
 def read_totals(context: SyncContext, days: DateRange) -> dict[date, DayTotals]:
@@ -112,10 +134,11 @@ def _complete_hidden(
     totals: Mapping[date, DayTotals],
     residuals: Sequence[Residual],
     absent: Collection[AbsentRow],
-) -> tuple[list[Residual], set[date]]:
+    doubts: _Doubts,
+) -> list[Residual]:
     """Read by id what the report may hide, then prove zeros where rows are gone for good.
 
-    Returns the days still apart, and those of them with rows whose end is not proven.
+    Returns the days still apart; days with rows whose end is not proven are doubted.
     """
     level, days = residuals[0].level, DateRange(since=min(totals), until=max(totals))
     apart = {residual.date for residual in residuals}
@@ -123,14 +146,15 @@ def _complete_hidden(
     hidden = entities.hidden_candidates(
         context.session.connection, context.account, level, days.since
     )
-    still_gone = _read_by_id(context, level, sorted({*hidden, *(row[0] for row in gone)}), days)
+    asked = sorted({*hidden, *(row[0] for row in gone)})
+    still_gone = _read_by_id(context, level, asked, days, doubts)
     residuals = _compare(context, level, days)
-    unproven = _prove_zeros(context, totals, residuals, sorted(gone & still_gone))
-    return _compare(context, level, days) if residuals else [], unproven
+    _prove_zeros(context, totals, residuals, sorted(gone & still_gone), doubts)
+    return _compare(context, level, days) if residuals else []
 
 
 def _read_by_id(
-    context: SyncContext, level: Level, ids: Sequence[str], days: DateRange
+    context: SyncContext, level: Level, ids: Sequence[str], days: DateRange, doubts: _Doubts
 ) -> set[AbsentRow]:
     """Merge what the platform reports by id; returns stored rows it does not confirm."""
     account, adapter = context.account, context.client.adapter
@@ -146,9 +170,11 @@ def _read_by_id(
             )
             with context.session.transaction() as connection:
                 metrics.merge_metrics(connection, account, level, verdict.read_started_at)
-            asked = set(batch) - verdict.missing_ids
-            absent = metrics.absent_rows(context.session.connection, account, level, days)
-            unconfirmed |= {row for row in absent if row[0] in asked}
+            asked = sorted(set(batch) - verdict.missing_ids)
+            unconfirmed |= set(
+                metrics.absent_rows(context.session.connection, account, level, days, asked)
+            )
+        doubts.unreadable |= verdict.missing_ids & set(batch)
     return unconfirmed
 
 
@@ -157,14 +183,14 @@ def _prove_zeros(
     totals: Mapping[date, DayTotals],
     residuals: Sequence[Residual],
     rows: Sequence[AbsentRow],
-) -> set[date]:
-    """Set rows to zero that neither report nor read by id show any more; the days not proven.
+    doubts: _Doubts,
+) -> None:
+    """Set rows to zero that neither report nor read by id show any more; doubt the other days.
 
     One sync's word is not enough: a platform in trouble answers every question with nothing.
-    So the day must have been apart in the same way at an earlier sync, and what is left of it
-    must then add up, or fall short as it does when an entity was never seen.
+    So the day must have been apart in the same way at a sync an hour ago or more, and what is
+    left of it must then add up, or fall short as it does when an entity was never seen.
     """
-    unproven: set[date] = set()
     doubted = 0
     for residual in residuals:
         gone = [row for row in rows if row[1] == residual.date]
@@ -172,27 +198,27 @@ def _prove_zeros(
             continue
         level, day = residual.level, DateRange(since=residual.date, until=residual.date)
         try:
-            if residual.residual_class not in _SEEN_APART:
+            if not residual.lasting or residual.residual_class not in _SEEN_APART:
                 raise _NotProven
             with context.session.transaction() as connection:
                 metrics.zero_rows(connection, context.account, level, gone, context.clock.now())
                 rest = account_days.reconcile(connection, context.account, level, day)
                 if not all(_falls_short(left, totals) for left in rest):
                     raise _NotProven
+            doubts.zeroed.add(residual.date)
         except _NotProven:
-            unproven.add(residual.date)
+            doubts.unproven.add(residual.date)
             doubted += len(gone)
-    if unproven:
+    if doubts.unproven:
         context.log.warning(
             "[sync] %s: %d %s row(s) of %d day(s) from %s on are gone from the reports; they are"
             " kept until a later sync and the account's total confirm it",
             context.account.key,
             doubted,
             residuals[0].level,
-            len(unproven),
-            min(unproven),
+            len(doubts.unproven),
+            min(doubts.unproven),
         )
-    return unproven
 
 
 #: Classes of a day that an earlier sync found apart by these very amounts.
@@ -206,28 +232,37 @@ class _NotProven(Exception):
 def _explained_before(residuals: Sequence[Residual], totals: Mapping[date, DayTotals]) -> bool:
     """Whether every day is apart by exactly what an earlier read, or the platform, explains."""
     return all(
-        residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
-        or _is_campaigns_only(residual, totals)
+        residual.residual_class in _ASKED_BEFORE or _is_campaigns_only(residual, totals)
         for residual in residuals
     )
 
 
-def _ask_the_silent(context: SyncContext, level: Level, days: DateRange) -> list[Residual]:
-    """Ask by id every entity that could have delivered and had no row in the report."""
+#: Classes that are only given to a day when every silent entity was asked.
+_ASKED_BEFORE = frozenset({ResidualClass.NEVER_SEEN_ENTITY, ResidualClass.DELETED_HIDDEN})
+
+
+def _ask_the_silent(
+    context: SyncContext, level: Level, residuals: Sequence[Residual], doubts: _Doubts
+) -> list[Residual]:
+    """Ask by id every entity that could have delivered and has no row on one of the days."""
+    dates = [residual.date for residual in residuals]
+    days = DateRange(since=min(dates), until=max(dates))
     silent = account_state.silent_ids(
-        context.session.connection, context.account, level, days, limit=SILENT_IDS_MAX + 1
+        context.session.connection, context.account, level, dates, limit=SILENT_IDS_MAX
     )
-    if len(silent) > SILENT_IDS_MAX:
+    if silent is None:
+        doubts.unasked = True
         context.log.warning(
-            "[sync] %s: more than %d silent %ss between %s and %s; not asked one by one",
+            "[sync] %s: more than %d silent %ss between %s and %s; not asked one by one, the"
+            " days stay open",
             context.account.key,
             SILENT_IDS_MAX,
             level,
             days.since,
             days.until,
         )
-        return _compare(context, level, days)
-    _read_by_id(context, level, silent, days)
+        return list(residuals)
+    _read_by_id(context, level, silent, days, doubts)
     return _compare(context, level, days)
 
 
@@ -248,20 +283,20 @@ _EXPLAINED = frozenset({ResidualClass.NEVER_SEEN_ENTITY, ResidualClass.NO_AD_ROW
 
 
 def _class_of(
-    residual: Residual,
-    moved: set[date],
-    unproven: set[date],
-    totals: Mapping[date, DayTotals],
+    residual: Residual, doubts: _Doubts, totals: Mapping[date, DayTotals]
 ) -> ResidualClass:
-    if residual.date in moved:
+    if residual.date in doubts.moved:
         return ResidualClass.MOVING
     if _is_campaigns_only(residual, totals):
         return ResidualClass.NO_AD_ROWS
-    # Children can only fall short of the total when one of them was never seen. Children
-    # above the total means a row of ours is wrong or stale, and a person should look.
-    if residual.date not in unproven and _falls_short(residual, totals):
-        return ResidualClass.NEVER_SEEN_ENTITY
-    return ResidualClass.UNEXPLAINED
+    # Children can only fall short of the total when one of them is not stored. Children above
+    # the total means a row of ours is wrong or stale, and a person should look.
+    doubtful = doubts.unasked or residual.date in doubts.unproven
+    if doubtful or not _falls_short(residual, totals):
+        return ResidualClass.UNEXPLAINED
+    if doubts.unreadable:
+        return ResidualClass.DELETED_HIDDEN
+    return ResidualClass.NEVER_SEEN_ENTITY
 
 
 def _falls_short(residual: Residual, totals: Mapping[date, DayTotals]) -> bool:

@@ -7,7 +7,7 @@ has been explained), and reconciled until it is sealed by a read taken late enou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,13 +18,20 @@ from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.days import Days, day_list
 from adsync_dagster.warehouse.queries import queries
 
+#: How long two findings have to be apart to be two: platforms have minutes of silence.
+APART_LASTING = timedelta(hours=1)
+
 
 class ResidualClass(StrEnum):
     """Why a day's rows do not add up to the platform's total."""
 
+    #: An entity that was gone before anyone looked: every known one was asked.
     NEVER_SEEN_ENTITY = "never_seen_entity"
+    #: A known entity cannot be read by id any more. The day stays open until it can.
     DELETED_HIDDEN = "deleted_hidden"
+    #: The platform tells it of campaigns only.
     NO_AD_ROWS = "no_ad_rows"
+    #: The total changed while it was read.
     MOVING = "moving"
     UNEXPLAINED = "unexplained"
 
@@ -41,6 +48,8 @@ class Residual(NamedTuple):
     conversion_value: Decimal
     #: The explanation it had before, while totals and rows are still those it explained.
     residual_class: ResidualClass | None = None
+    #: Whether it has been apart by just these amounts for APART_LASTING or longer.
+    lasting: bool = False
 
 
 class AccountDay(NamedTuple):
@@ -141,9 +150,10 @@ def reconcile(connection: Connection, account: Account, level: Level, days: Days
             "days": wanted,
             "since": wanted[0],
             "until": wanted[-1],
+            "lasting": APART_LASTING,
         },
     ).fetchall()
-    return [Residual._make((row[0], level, *row[1:6], _class(row[6]))) for row in rows]
+    return [Residual._make((row[0], level, *row[1:6], _class(row[6]), row[7])) for row in rows]
 
 
 def classify(
@@ -155,7 +165,7 @@ def classify(
 ) -> int:
     """Explain the residual of those days; explained, they count as reconciled. How many.
 
-    A moving or unexplained day stays open: it is no explanation.
+    A moving, unexplained or hidden day stays open: that is no explanation to rest on.
     """
     cursor = connection.execute(
         queries["classify_day"],

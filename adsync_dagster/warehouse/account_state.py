@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from adsync_dagster.records import LEVELS, Account, DateRange, Level
+from adsync_dagster.records import LEVELS, Account, Level
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.entities import QUIET_DAYS_MAX
 from adsync_dagster.warehouse.queries import level_query, queries
@@ -68,26 +69,39 @@ def log_missed_changes(connection: Connection, account_id: UUID) -> int:
 
 
 def silent_ids(
-    connection: Connection, account: Account, level: Level, days: DateRange, *, limit: int
-) -> list[str]:
-    """Platform ids without a stored row on those days that may have delivered, at most `limit`."""
+    connection: Connection, account: Account, level: Level, days: Sequence[date], *, limit: int
+) -> list[str] | None:
+    """Platform ids without a stored row on one of those days that may have delivered on it.
+
+    When they are more than `limit`, only those below campaigns that do not add up, provided
+    that the account's campaigns do. None when that does not help: nobody can be ruled out.
+    """
+    values = {
+        "ad_account_id": account.id,
+        "level": level.value,
+        "days": list(days),
+        "since": min(days),
+        "until": max(days),
+        "active_since": min(days) - timedelta(days=QUIET_DAYS_MAX),
+        "limit": limit + 1,
+    }
+    found = _ids(connection, level_query("silent_ids", level), values)
+    if len(found) > limit and level is not Level.CAMPAIGN:
+        row = connection.execute(queries["campaigns_add_up"], values).fetchone()
+        if row is not None and row[0]:
+            found = _ids(connection, level_query("silent_ids_below", level), values)
+    return None if len(found) > limit else found
+
+
+def _ids(connection: Connection, query: str, values: Mapping[str, object]) -> list[str]:
+    return [row[0] for row in connection.execute(query, values).fetchall()]
+
+
+def residual_days(connection: Connection, account: Account, since: date) -> list[date]:
+    """Sealed days from `since` on whose rest belongs to entities nobody had seen, oldest first."""
     rows = connection.execute(
-        level_query("silent_ids", level),
-        {
-            "ad_account_id": account.id,
-            "level": level.value,
-            "since": days.since,
-            "until": days.until,
-            "active_since": days.since - timedelta(days=QUIET_DAYS_MAX),
-            "limit": limit,
-        },
+        queries["residual_days"], {"ad_account_id": account.id, "since": since}
     ).fetchall()
-    return [row[0] for row in rows]
-
-
-def residual_days(connection: Connection, account: Account) -> list[date]:
-    """Sealed days whose rest belongs to entities nobody had seen, oldest first."""
-    rows = connection.execute(queries["residual_days"], {"ad_account_id": account.id}).fetchall()
     return [row[0] for row in rows]
 
 

@@ -65,12 +65,27 @@ def get_entities_needing_final_sync(
 
 
 def claim_pending(
-    connection: Connection, account: Account, claim_token: UUID, limit: int = CLAIM_ROWS_MAX
+    connection: Connection,
+    account: Account,
+    claim_token: UUID,
+    limit: int = CLAIM_ROWS_MAX,
+    *,
+    entity: tuple[Level, str] | None = None,
 ) -> list[PendingChange]:
-    """Claim the account's due pending changes for this token, oldest first."""
+    """Claim the account's due pending changes for this token, oldest first.
+
+    With an entity (its level and platform id), only its own.
+    """
+    level, platform_id = entity or (None, None)
     rows = connection.execute(
         queries["claim_pending"],
-        {"ad_account_id": account.id, "claim_token": claim_token, "limit": limit},
+        {
+            "ad_account_id": account.id,
+            "claim_token": claim_token,
+            "limit": limit,
+            "level": level,
+            "platform_id": platform_id,
+        },
     ).fetchall()
     return [_pending(row) for row in rows]
 

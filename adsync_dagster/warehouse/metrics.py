@@ -51,14 +51,18 @@ def merge_metrics(
 
 
 def absent_rows(
-    connection: Connection, account: Account, level: Level, days: Days
+    connection: Connection,
+    account: Account,
+    level: Level,
+    days: Days,
+    ids: Sequence[str] | None = None,
 ) -> list[tuple[str, date]]:
     """Stored non-zero rows (platform id, day) of those days that the stage does not have.
 
-    The stage must hold a complete read of the level for those days.
+    The stage must hold a complete read for those days, of the level or of those platform ids.
     """
     wanted = day_list(days)
-    if not wanted:
+    if not wanted or ids == []:
         return []
     rows = connection.execute(
         level_query("absent_rows", level),
@@ -68,6 +72,7 @@ def absent_rows(
             "days": wanted,
             "since": wanted[0],
             "until": wanted[-1],
+            "platform_ids": None if ids is None else list(ids),
         },
     ).fetchall()
     return [(platform_id, day) for day, platform_id in rows]

@@ -44,6 +44,12 @@ ON CONFLICT (ad_account_id, date, level) DO UPDATE
                               (excluded.total_impressions, excluded.total_clicks, excluded.total_spend,
                                excluded.total_conversions, excluded.total_conversion_value)
                              THEN d.residual_class END,
+       apart_since = CASE WHEN (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions,
+                                d.total_conversion_value)
+                           IS NOT DISTINCT FROM
+                           (excluded.total_impressions, excluded.total_clicks, excluded.total_spend,
+                            excluded.total_conversions, excluded.total_conversion_value)
+                          THEN d.apart_since END,
        -- Rows that added up to another total do not add up to this one.
        state = CASE WHEN d.state = 'reconciled'
                      AND (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions,
@@ -56,7 +62,8 @@ ON CONFLICT (ad_account_id, date, level) DO UPDATE
 
 -- reconcile_days --
 -- Adds up the stored rows of a level's days and compares them with the totals. A read day whose
--- rows add up is reconciled; answers the days that do not, and what is missing or too much.
+-- rows add up is reconciled; answers the days that do not, what is missing or too much, and
+-- whether that has been just so for a while.
 WITH stored AS (
   SELECT m.date, sum(m.impressions) AS impressions, sum(m.clicks) AS clicks, sum(m.spend) AS spend,
          sum(m.conversions) AS conversions, sum(m.conversion_value) AS conversion_value
@@ -85,6 +92,13 @@ WITH stored AS (
                                 IS NOT DISTINCT FROM
                                 (c.impressions, c.clicks, c.spend, c.conversions, c.conversion_value)
                            THEN d.residual_class END,
+         apart_since = CASE WHEN c.adds_up IS TRUE THEN NULL
+                            WHEN (d.stored_impressions, d.stored_clicks, d.stored_spend, d.stored_conversions,
+                                  d.stored_conversion_value)
+                                 IS NOT DISTINCT FROM
+                                 (c.impressions, c.clicks, c.spend, c.conversions, c.conversion_value)
+                            THEN coalesce(d.apart_since, adsync_now())
+                            ELSE adsync_now() END,
          state = CASE WHEN d.state = 'sealed' THEN 'sealed'
                       WHEN c.adds_up AND d.read_started_at IS NOT NULL THEN 'reconciled'
                       ELSE 'open' END,
@@ -92,10 +106,11 @@ WITH stored AS (
     FROM compared c
    WHERE d.ad_account_id = %(ad_account_id)s AND d.level = %(level)s AND d.date = c.date
   RETURNING d.date, d.residual_spend, d.residual_impressions, d.residual_clicks, d.residual_conversions,
-            d.residual_conversion_value, c.adds_up, d.residual_class
+            d.residual_conversion_value, c.adds_up, d.residual_class,
+            coalesce(d.apart_since <= adsync_now() - %(lasting)s::interval, false) AS lasting
 )
 SELECT date, residual_spend, residual_impressions, residual_clicks, residual_conversions, residual_conversion_value,
-       residual_class
+       residual_class, lasting
   FROM updated
  WHERE NOT adds_up
  ORDER BY date
@@ -105,7 +120,7 @@ SELECT date, residual_spend, residual_impressions, residual_clicks, residual_con
 UPDATE ad_account_days
    SET residual_class = %(residual_class)s,
        state = CASE WHEN state = 'open' AND read_started_at IS NOT NULL
-                     AND %(residual_class)s NOT IN ('moving', 'unexplained') THEN 'reconciled' ELSE state END,
+                     AND %(residual_class)s NOT IN ('moving', 'unexplained', 'deleted_hidden') THEN 'reconciled' ELSE state END,
        updated_at = adsync_now()
  WHERE ad_account_id = %(ad_account_id)s AND level = %(level)s AND date = ANY (%(days)s)
 

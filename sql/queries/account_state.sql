@@ -61,14 +61,16 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
  ORDER BY t.{platform_id}
 
 -- silent_ids --
--- Entities with no stored numbers on any of the days, that could have had some: they deliver
+-- Entities that have no stored numbers on one of the days and could have had some: they deliver
 -- now, or changed, appeared or had numbers within the weeks before.
 SELECT t.{platform_id}
   FROM {entities} t
- WHERE t.ad_account_id = %(ad_account_id)s
-   AND t.id NOT IN (SELECT m.entity_id FROM ad_metrics m
-                     WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
-                       AND m.date BETWEEN %(since)s AND %(until)s)
+  -- One row for each day, so that counting them finds the entities that have all days.
+  LEFT JOIN (SELECT m.entity_id, count(*) AS days FROM ad_metrics m
+              WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
+                AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
+              GROUP BY m.entity_id) has ON has.entity_id = t.id
+ WHERE t.ad_account_id = %(ad_account_id)s AND coalesce(has.days, 0) < cardinality(%(days)s::date[])
    AND (is_delivering(coalesce(t.effective_status, t.status))
         OR t.status_changed_at >= %(active_since)s
         OR t.created_at >= %(active_since)s
@@ -78,10 +80,51 @@ SELECT t.{platform_id}
  ORDER BY t.{platform_id}
  LIMIT %(limit)s
 
+-- silent_ids_below --
+-- Of those, the ones below a campaign whose own numbers of the day are not the sum of what is
+-- below it. That is every one with a row missing, once the campaigns' own days add up.
+WITH own AS (
+  SELECT m.date, m.entity_id AS campaign_id, m.impressions, m.clicks, m.spend, m.conversions, m.conversion_value
+    FROM ad_metrics m
+   WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = 'campaign'
+     AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
+), below AS (
+  SELECT m.date, t.campaign_id, sum(m.impressions) AS impressions, sum(m.clicks) AS clicks, sum(m.spend) AS spend,
+         sum(m.conversions) AS conversions, sum(m.conversion_value) AS conversion_value
+    FROM ad_metrics m
+    JOIN {entities} t ON t.id = m.entity_id
+   WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
+     AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
+   GROUP BY m.date, t.campaign_id
+), apart AS MATERIALIZED (
+  SELECT o.date, o.campaign_id
+    FROM own o
+    LEFT JOIN below b USING (date, campaign_id)
+   WHERE (o.impressions, o.clicks, o.spend, o.conversions, o.conversion_value)
+         IS DISTINCT FROM (coalesce(b.impressions, 0), coalesce(b.clicks, 0), coalesce(b.spend, 0),
+                           coalesce(b.conversions, 0), coalesce(b.conversion_value, 0))
+)
+SELECT DISTINCT t.{platform_id}
+  FROM {entities} t
+  JOIN apart a ON a.campaign_id = t.campaign_id
+ WHERE t.ad_account_id = %(ad_account_id)s
+   AND NOT EXISTS (SELECT FROM ad_metrics m
+                    WHERE m.date = a.date AND m.entity_type = %(level)s AND m.entity_id = t.id
+                      AND m.date BETWEEN %(since)s AND %(until)s)
+ ORDER BY t.{platform_id}
+ LIMIT %(limit)s
+
+-- campaigns_add_up --
+-- Whether each of the days was read, and adds up or is explained, at the level of campaigns.
+SELECT count(*) = cardinality(%(days)s::date[])
+  FROM ad_account_days
+ WHERE ad_account_id = %(ad_account_id)s AND level = 'campaign' AND date = ANY (%(days)s) AND state <> 'open'
+
 -- residual_days --
 -- Sealed days on which an entity that nobody had seen has part of the account's total.
 SELECT DISTINCT date FROM ad_account_days
- WHERE ad_account_id = %(ad_account_id)s AND state = 'sealed' AND residual_class = 'never_seen_entity'
+ WHERE ad_account_id = %(ad_account_id)s AND date >= %(since)s
+   AND state = 'sealed' AND residual_class = 'never_seen_entity'
  ORDER BY date
 
 -- count_sealed_days --

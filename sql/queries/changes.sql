@@ -13,11 +13,12 @@ SELECT log_id, entity_type, entity_id, platform_entity_id, old_status, new_statu
 SELECT mark_final_sync_completed(%(log_id)s, %(success)s, %(error)s)
 
 -- claim_pending --
--- Takes the account's due pending changes, oldest first. Whoever claims later takes them over:
+-- Takes the account's due pending changes, oldest first, or those of one entity. Whoever claims later takes them over:
 -- the earlier holder's token then completes nothing.
 WITH due AS MATERIALIZED (
   SELECT id FROM ad_status_change_log
    WHERE NOT final_sync_completed AND ad_account_id = %(ad_account_id)s AND next_attempt_at <= adsync_now()
+     AND (%(level)s::text IS NULL OR (entity_type, platform_entity_id) = (%(level)s, %(platform_id)s))
    ORDER BY change_seq
    LIMIT %(limit)s
    FOR UPDATE SKIP LOCKED
