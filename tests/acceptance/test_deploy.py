@@ -120,7 +120,22 @@ def test_compose_holds_no_secret() -> None:
     assert re.findall(r"(?:PASSWORD|TOKEN_KEY):? ?:? (?!\$\{)\S+", text) == []
     example = (DEPLOY / "docker" / ".env.example").read_text(encoding="utf-8")
     asked = set(re.findall(r"\$\{([A-Z_]+)", text))
-    assert asked == set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+    assert asked <= set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """What .env sets reaches each of our services; none is given a setting that hides it."""
+    for name, one in services().items():
+        if name != "postgres":
+            assert one["env_file"] == [".env"], name
+            fixed = {key for key, value in one["environment"].items() if "${" not in value}
+            assert fixed == set(), name
+
+
+def test_compose_waits_for_the_real_postgres() -> None:
+    """The image's first, temporary server answers on the socket only: readiness is asked by TCP."""
+    _, command = services()["postgres"]["healthcheck"]["test"]
+    assert "--host 127.0.0.1" in command
 
 
 def test_compose_commands_are_commands() -> None:
@@ -226,6 +241,22 @@ def test_helm_values_use_keys_of_the_chart() -> None:
     assert set(VALUES["runLauncher"]["config"]) == {"k8sRunLauncher"}
 
 
+def test_the_migration_of_kubernetes_names_its_database() -> None:
+    """The Job cannot start without the warehouse's address, and runs what the image has."""
+    job = yaml.safe_load((DEPLOY / "kubernetes" / "migrate-job.yaml").read_text(encoding="utf-8"))
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    check_command(container["command"])
+    (address,) = [one for one in container["env"] if one["name"] == "ADSYNC_DATABASE_URL"]
+    key = address["valueFrom"]["secretKeyRef"]
+    (deployment,) = VALUES["dagster-user-deployments"]["deployments"]
+    assert {"name": key["name"]} in deployment["envSecrets"]
+    assert not key.get("optional")
+    image = deployment["image"]
+    assert container["image"] == f"{image['repository']}:{image['tag']}"
+    assert "kubectl run" not in (DEPLOY / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
+
+
 def camel(name: str) -> str:
     head, *tail = name.split("_")
     return head + "".join(part.title() for part in tail)
@@ -261,6 +292,25 @@ def test_systemd_commands_are_commands(unit: Path) -> None:
     assert "\nEnvironmentFile=/etc/adsync/adsync.env\n" in text
     for needed in re.findall(r"\badsync-[a-z-]+\.service\b", text):
         assert (DEPLOY / "systemd" / needed).exists()
+
+
+def test_commands_on_a_systemd_host_get_the_services_variables() -> None:
+    """The documented wrapper has options that systemd-run knows and a file that exists by then."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r"^cat > /usr/local/bin/adsync <<'EOF'\n(.*?)^EOF$", page, re.M | re.S)
+    syntax = subprocess.run(["sh", "-n"], input=body, text=True, check=False)
+    assert syntax.returncode == 0
+    (line,) = re.findall(r"^exec (.*)$", body.replace("\\\n", " "), re.MULTILINE)
+    words = shlex.split(line)
+    assert words[0] == "systemd-run"
+    program = words.index("/opt/adsync/.venv/bin/adsync")
+    options, files = words[1:program], ["EnvironmentFile=/etc/adsync/adsync.env"]
+    assert words[program + 1 :] == ["$@"]
+    assert files == [one.partition("=")[2] for one in options if one.startswith("--property=")]
+    if shutil.which("systemd-run") is not None:
+        told = subprocess.run(["systemd-run", "--help"], capture_output=True, text=True, check=True)
+        known = set(re.findall(r"--[a-z-]+", told.stdout))
+        assert {option.partition("=")[0] for option in options} <= known
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
