@@ -24,7 +24,7 @@ from __future__ import annotations
 class AdsyncError(Exception):
     """Base of every error this project raises on purpose."""
 
-    #: Which of the three families a caller has to tell apart.
+    #: What a caller has to tell apart: retryable, blocked, defect, or usage.
     family = "defect"
 
 

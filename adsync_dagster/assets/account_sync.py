@@ -1,4 +1,4 @@
-"""The account sync: one step that syncs a window of ad accounts, a thread per account.
+"""The account sync: one step that syncs a window of ad accounts, a few at a time.
 
 The graph draws how data flows; the order of the steps 0 to 4 is code in `sync.account_sync`,
 because final syncs must run before the lists that would otherwise move the account on. One

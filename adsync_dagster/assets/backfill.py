@@ -37,7 +37,7 @@ def build_backfill(metrics_key: dg.AssetKey = METRICS.key) -> dg.OpDefinition:
         config: BackfillConfig,
         adsync: dg.ResourceParam[Environment],
     ) -> None:
-        """Read the chosen days of the chosen accounts, a thread per account."""
+        """Read the chosen days of the chosen accounts, `account_threads` of them at a time."""
         scope = config.scope(adsync.clock.now())
         with adsync.database.connection() as connection:
             active = [account.key for account in accounts.list_accounts(connection)]

@@ -1,4 +1,4 @@
-"""`adsync dev`, `adsync demo` and `adsync simulate serve`: long-running things on this machine."""
+"""`adsync dev` and `adsync demo`: long-running things on this machine."""
 
 from __future__ import annotations
 

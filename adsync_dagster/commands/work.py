@@ -47,9 +47,10 @@ def sync(
 ) -> int:
     """Sync accounts whole, all of them or those named.
 
-    In order: final syncs, campaigns, ad sets, ads, metrics of every day due. Runs
-    account_sync_job here and records it in the Dagster instance that the UI shows. With --from
-    and --until exactly those days are read again.
+    In order: final syncs, campaigns, ad sets, ads, the final syncs that these brought to light
+    ("Step 0/4, again" in the log), metrics of every day due. Runs account_sync_job here and
+    records it in the Dagster instance that the UI shows. With --from and --until exactly those
+    days are read again, sealed ones too.
 
     \b
     Example: adsync sync facebook:act_123

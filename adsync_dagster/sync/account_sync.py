@@ -135,8 +135,8 @@ class _AccountSync:
         """Run what is pending, and report it at once: a later step may end the sync early."""
         if Step.FINAL_SYNCS in self.steps:
             began = time.monotonic()
-            run_pending(self.context, self.final_syncs)
             before = self.report.steps.get(Step.FINAL_SYNCS)
+            run_pending(self.context, self.final_syncs, again=before is not None)
             outcome = _final_sync_step(self.final_syncs)
             outcome.seconds = time.monotonic() - began + (before.seconds if before else 0.0)
             self.report.steps[Step.FINAL_SYNCS] = outcome

@@ -153,11 +153,15 @@ def process_final_sync_for_entity(
     return _finish(context.session.connection, context.account.id, report)
 
 
-def run_pending(context: SyncContext, report: FinalSyncReport | None = None) -> FinalSyncReport:
-    """Run every due final sync of the context's account: step 0, and again after step 3."""
+def run_pending(
+    context: SyncContext, report: FinalSyncReport | None = None, *, again: bool = False
+) -> FinalSyncReport:
+    """Run every due final sync of the context's account: step 0, and `again` after step 3."""
     report = report or FinalSyncReport(account_key=context.account.key)
     context.log.info(
-        "[sync] Step 0/4: Checking for entities needing final sync... (%s)", context.account.key
+        "[sync] Step 0/4%s: Checking for entities needing final sync... (%s)",
+        ", again" if again else "",
+        context.account.key,
     )
     _finish(context.session.connection, context.account.id, report)
     if report.pending_after:
