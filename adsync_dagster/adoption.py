@@ -14,7 +14,6 @@ from typing import Any
 import dagster as dg
 
 from adsync_dagster.alert_sensors import build_alert_sensors
-from adsync_dagster.assets.account_asset import OWNERS
 from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.definitions import build_definitions
 from adsync_dagster.errors import UsageError
@@ -38,6 +37,7 @@ def adsync_definitions(
     settings: Settings | None = None,
     key_prefix: str | Sequence[str] = (),
     group_name: str | None = None,
+    owners: Sequence[str] = (),
     sensors: Chosen = True,
     schedules: Chosen = True,
     alerts: bool = True,
@@ -51,6 +51,8 @@ def adsync_definitions(
         key_prefix: Put before the key of every asset, one part or several: `ads` beside an asset
             `ads` of the project's own becomes `("marketing", "ads")`.
         group_name: The group of all assets; `None` keeps `ads`.
+        owners: Who owns assets, jobs, sensors and schedules, as Dagster writes it: e-mail
+            addresses and `team:NAME`. Nobody unless named: the teams are yours.
         sensors: All of them, none, or those named: `status_change_sensor`, `new_account_sensor`.
             Without the first, final syncs wait for the next account sync.
         schedules: All, none, or those named: `account_sync_schedule`, `settle_schedule`,
@@ -69,8 +71,8 @@ def adsync_definitions(
     """
     chosen = settings or Settings.from_environment()
     prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix)
-    telling = build_alert_sensors(chosen, key_prefix=prefix)
-    guests = _Guests(chosen, prefix)
+    telling = build_alert_sensors(chosen, key_prefix=prefix, owners=owners)
+    guests = _Guests(chosen, prefix, owners)
     jobs = guests.jobs()
     looking = [s for s in guests.own.sensors or () if s.name not in {t.name for t in telling}]
     return dg.Definitions(
@@ -140,8 +142,9 @@ def _asset_job(job: Any) -> Any:
 class _Guests:
     """Our definitions under the keys that they have in somebody else's project."""
 
-    def __init__(self, settings: Settings, prefix: Sequence[str]) -> None:
+    def __init__(self, settings: Settings, prefix: Sequence[str], owners: Sequence[str]) -> None:
         self._settings = settings
+        self._owners = list(owners)
         #: What adsync is in a project of its own: whatever is added there comes along here.
         self.own = build_definitions(settings)
         self._graph = self.own.resolve_asset_graph()
@@ -150,12 +153,15 @@ class _Guests:
         }
 
     def assets(self, group_name: str | None) -> list[Any]:
-        """The assets, regrouped when a group is named."""
+        """The assets with their owners here, regrouped when a group is named."""
         moved = [self._asset(asset) for asset in self.own.assets or ()]
-        if group_name is None:
-            return moved
         return list(
-            dg.map_asset_specs(lambda spec: spec.replace_attributes(group_name=group_name), moved)
+            dg.map_asset_specs(
+                lambda spec: spec.replace_attributes(
+                    owners=self._owners, group_name=group_name or spec.group_name
+                ),
+                moved,
+            )
         )
 
     def _asset(self, asset: Any) -> Any:
@@ -174,7 +180,7 @@ class _Guests:
     def jobs(self) -> dict[str, Any]:
         """The jobs by name, each with what it selects among our own spelled out."""
         # It selects no assets: it is made anew, for the key that metrics has here.
-        backfill = build_backfill_job(self._keys[METRICS.key])
+        backfill = build_backfill_job(self._keys[METRICS.key], owners=self._owners)
         moved: dict[str, Any] = {
             job.name: dg.define_asset_job(
                 job.name,
@@ -186,7 +192,7 @@ class _Guests:
                 metadata=job.metadata,
                 partitions_def=job.partitions_def,
                 executor_def=job.executor_def,
-                owners=list(OWNERS),
+                owners=self._owners,
             )
             for job in map(_asset_job, self.own.jobs or ())
             if job.name != backfill.name
@@ -223,7 +229,7 @@ class _Guests:
             description=sensor.description,
             job=jobs[str(sensor.job_name)] if sensor.has_jobs else None,
             metadata=sensor.metadata,
-            owners=list(OWNERS),
+            owners=self._owners,
         )
 
     def _moved(self, answer: Any) -> Any:
@@ -257,5 +263,5 @@ class _Guests:
             default_status=schedule.default_status,
             description=schedule.description,
             job=jobs[schedule.job_name],
-            owners=list(OWNERS),
+            owners=self._owners,
         )

@@ -200,7 +200,7 @@ def _outage(memory: Memory) -> Problem:
     return Problem(kind=Kind.WAREHOUSE, subject="warehouse", since=since)
 
 
-def build_alert_sensor(watch: Watch) -> dg.SensorDefinition:
+def build_alert_sensor(watch: Watch, owners: Sequence[str]) -> dg.SensorDefinition:
     """The sensor that looks and tells."""
 
     @dg.sensor(
@@ -213,7 +213,7 @@ def build_alert_sensor(watch: Watch) -> dg.SensorDefinition:
             " ADSYNC_ALERT_REMINDER_HOURS, and when it is over. It starts no run. Without a"
             " channel it does nothing."
         ),
-        owners=list(OWNERS),
+        owners=list(owners),
     )
     def alert_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         """Look, compare, tell, and say what was done."""
@@ -266,6 +266,7 @@ def build_alert_sensors(
     settings: Settings,
     *,
     key_prefix: Sequence[str] = (),
+    owners: Sequence[str] = OWNERS,
     warehouse: OpenWarehouse | None = None,
 ) -> list[dg.SensorDefinition]:
     """Both sensors. `warehouse` replaces how the database is opened, for tests."""
@@ -275,4 +276,4 @@ def build_alert_sensors(
         open_warehouse=warehouse or (lambda: open_warehouse(settings)),
         channels=channels_of(settings.alerts),
     )
-    return [build_alert_sensor(watch), build_run_failure_alert_sensor(watch)]
+    return [build_alert_sensor(watch, owners), build_run_failure_alert_sensor(watch)]

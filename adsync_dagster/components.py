@@ -19,6 +19,8 @@ class AdSyncComponent(dg.Component, dg.Model, dg.Resolvable):
     key_prefix: str | Sequence[str] = ()
     #: The group of all assets; unset: `ads`.
     group_name: str | None = None
+    #: E-mail addresses and `team:NAME` that own everything; nobody unless named.
+    owners: Sequence[str] = ()
     #: All sensors, none, or those named.
     sensors: bool | Sequence[str] = True
     #: All schedules, none, or those named.
@@ -33,6 +35,7 @@ class AdSyncComponent(dg.Component, dg.Model, dg.Resolvable):
         return adsync_definitions(
             key_prefix=self.key_prefix,
             group_name=self.group_name,
+            owners=self.owners,
             sensors=self.sensors,
             schedules=self.schedules,
             alerts=self.alerts,

@@ -5,6 +5,7 @@ Limits per kind stand in dagster.yaml; they keep a slot free for final syncs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -80,8 +81,10 @@ settle_job = _account_job(
 )
 
 
-def build_backfill_job(metrics_key: dg.AssetKey = METRICS.key) -> dg.JobDefinition:
-    """The backfill, for a project in which `metrics` may have another key."""
+def build_backfill_job(
+    metrics_key: dg.AssetKey = METRICS.key, *, owners: Sequence[str] = OWNERS
+) -> dg.JobDefinition:
+    """The backfill, for a project in which `metrics` may have another key and owner."""
     backfill = build_backfill(metrics_key)
 
     @dg.job(
@@ -93,7 +96,7 @@ def build_backfill_job(metrics_key: dg.AssetKey = METRICS.key) -> dg.JobDefiniti
         ),
         tags={KIND_TAG: "backfill"},
         executor_def=dg.in_process_executor,
-        owners=list(OWNERS),
+        owners=list(owners),
     )
     def backfill_job() -> None:
         """One step over the accounts that the launchpad names."""

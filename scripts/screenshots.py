@@ -52,6 +52,12 @@ def _scaffold(page: Page) -> None:
     page.locator(".CodeMirror-line", has_text="date_from").click()
 
 
+def _open_tick(page: Page) -> None:
+    """Click on a tick's result, which tells why it started nothing."""
+    page.locator("table").get_by_text("0 runs requested").last.click()
+    page.get_by_text("Nothing started").first.wait_for()
+
+
 def _fold_navigation(page: Page) -> None:
     page.get_by_text("Hide navigation").click()
 
@@ -65,7 +71,6 @@ PICTURES = {
     "metrics": Picture(METRICS, "spend_by_day", height=980),
     "metrics_dark": Picture(METRICS, "spend_by_day", height=980, dark=True),
     "columns": Picture("/assets/ads", "Column name", height=900),
-    "ads": Picture(f"/assets/ads?view=partitions&partition={ui_stage.WELL}", "statuses"),
     "final_syncs": Picture(
         f"/assets/final_sync_completion?view=partitions&partition={ui_stage.APART}", "pending"
     ),
@@ -75,12 +80,13 @@ PICTURES = {
     "residuals": Picture(
         "/assets/metrics?view=checks&checkDetail=residuals_explained", "what_to_do"
     ),
-    "sensor": Picture(f"{LOCATION}/sensors/status_change_sensor", "status_change_sensor"),
-    "schedules": Picture("/automation", "weekly_safety_net", height=620),
+    "sensor": Picture(
+        f"{LOCATION}/sensors/status_change_sensor", "0 runs requested", act=_open_tick
+    ),
+    "schedules": Picture("/automation", "weekly_safety_net", height=760),
     "backfill": Picture(
         f"{LOCATION}/jobs/backfill_job/playground", "- campaign", height=760, act=_scaffold
     ),
-    "runs": Picture("/runs", "health_checks_job", height=560),
     "run": Picture("run:account_sync_job", "accounts done", act=_open_summary),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.definitions.partitions.context import partition_loading_context
+from dagster._core.definitions.run_status_sensor_definition import RunStatusSensorDefinition
 from dagster_support import pause_a_campaign
 from harness import Harness
 
@@ -89,6 +90,25 @@ def test_every_asset_of_ours_is_prefixed_and_grouped(merged: dg.Definitions) -> 
     assert {graph.get(k).group_name for k in graph.get_all_asset_keys() if len(k.path) > 1} == {
         "paid"
     }
+
+
+@pytest.mark.parametrize("owners", [[], ["team:marketing", "ads@example.com"]])
+def test_ours_belong_to_whom_the_project_says(harness: Harness, owners: list[str]) -> None:
+    """Assets, jobs, sensors and schedules have the owners that were named, and no team of ours."""
+    settings = replace(harness.settings, database_url=harness.url)
+    guest = adsync_definitions(settings=settings, key_prefix=PREFIX, owners=owners)
+    repository = guest.get_repository_def()
+    jobs = [job for job in repository.get_all_jobs() if not job.name.startswith("__")]
+    named = [
+        *guest.resolve_all_asset_specs(),
+        *jobs,
+        *(s for s in repository.sensor_defs if not isinstance(s, RunStatusSensorDefinition)),
+        *repository.schedule_defs,
+    ]
+
+    assert len(named) > 20
+    for definition in named:
+        assert list(definition.owners or ()) == owners, definition
 
 
 def test_a_sync_its_sensor_and_its_checks_run_under_the_prefix(
