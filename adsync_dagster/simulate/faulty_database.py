@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from adsync_dagster.clock import Clock
 from adsync_dagster.errors import Defect
 from adsync_dagster.simulate.io import IoFaultKind, IoKind, IoTap
+from adsync_dagster.simulator.oracle_queries import oracle_queries
 from adsync_dagster.warehouse.database import Database
 from adsync_dagster.warehouse.queries import queries
 
@@ -109,7 +110,7 @@ class FaultyConnection(psycopg.Connection[Any]):
         if kind is IoFaultKind.ERROR:
             if self.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
                 # The server, too, must refuse everything until the transaction is rolled back.
-                self.pgconn.exec_(b"SELECT 1/0")
+                self.pgconn.exec_(oracle_queries["fail"].encode())
             return psycopg.errors.SerializationFailure("simulated serialization failure")
         self.pgconn.finish()
         return psycopg.OperationalError("simulated loss of the connection")
@@ -145,7 +146,8 @@ class FaultyDatabase(Database):
         # The server draws some waits itself: the same ones in every replay.
         self._seed += 1
         share = (self._seed * 7919 % 1000) / 1000
-        connection.pgconn.exec_(f"SELECT setseed({share})".encode())
+        statement = oracle_queries["seed_random"].encode()
+        connection.pgconn.exec_params(statement, [str(share).encode()])
         connection.told = None
         connection.tap = self._tap
         self._opened.append(connection)
@@ -177,8 +179,7 @@ class FaultyDatabase(Database):
 def _connect(arguments: Any, options: Any) -> FaultyConnection:
     connection = FaultyConnection.connect(*arguments, **options)
     connection.cursor_factory = _FaultyCursor
-    # Planning the same statements over and over would take longer than the small accounts.
-    connection.pgconn.exec_(b"SET plan_cache_mode = force_generic_plan")
+    connection.pgconn.exec_(oracle_queries["plan_once"].encode())
     connection.prepare_threshold = 0
     connection.prepared_max = PREPARED_MAX
     if isinstance(connection, FaultyConnection):

@@ -16,6 +16,18 @@ ALTER SYSTEM SET synchronous_commit = off;
 ALTER SYSTEM SET full_page_writes = off;
 SELECT pg_reload_conf()
 
+-- fail --
+-- What the server refuses: an open transaction is aborted, as after any error.
+SELECT 1/0
+
+-- seed_random --
+-- The waits that the server draws itself, the same ones in every replay. $1 is from 0 to 1.
+SELECT setseed($1)
+
+-- plan_once --
+-- Planning the same statements over and over would take longer than the small accounts.
+SET plan_cache_mode = force_generic_plan
+
 -- create_arena --
 -- A simulation's own database.
 CREATE DATABASE {} TEMPLATE template0
