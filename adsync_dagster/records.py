@@ -1,8 +1,9 @@
 """What the adapters hand over and the warehouse stores: entities, daily metrics, verdicts.
 
-Records are immutable and say nothing about wires or tables. Ids are the platform's own,
-as text (a Meta id does not survive a float). Money is in major units of the account's
-currency, as the decimal text the platform sent or a Decimal; it never passes through float.
+Records are immutable and say nothing about wires or tables. Instants are aware, in UTC. Ids are
+the platform's own, as text (a Meta id does not survive a float). Money is in major units of the
+account's currency, as the decimal text the platform sent or a Decimal; it never passes through
+float.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Account:
     timezone: str
     #: First day of history to sync; None until the first sync decides it.
     history_start: date | None = None
-    #: When the first complete sync ended; None before it.
+    #: When the first complete sync ended, in UTC; None before it.
     first_synced_at: datetime | None = None
 
     @property
@@ -94,9 +95,10 @@ class AccountInfo:
     status: str
     #: True when the account's status still lets its reports be read.
     readable: bool = True
-    #: How long this account's days may be revised, where that is a matter of its settings.
+    #: For how many days after its end a day of this account may be revised, where that is a matter
+    #: of its settings; None: the platform's own window counts.
     window_days: int | None = None
-    #: Values its credential needs beside those it was found with.
+    #: Values its credential needs beside those it was found with, such as a manager's id.
     access: Mapping[str, str] = field(default_factory=dict)
     #: What is not in order with it and who can mend it, as in "is disabled: ..."; else empty.
     trouble: str = ""
@@ -118,6 +120,7 @@ class Entity:
     effective_status: str
     campaign_id: str | None = None
     adset_id: str | None = None
+    #: When the platform says it was made and last changed, in UTC; None where it does not say.
     created_at: datetime | None = None
     updated_at: datetime | None = None
     #: Budgets, objective and other descriptive fields worth keeping, JSON-ready.
@@ -178,6 +181,7 @@ class ChangeHint:
 
     level: Level
     platform_id: str
+    #: When the platform says that it happened, in UTC.
     occurred_at: datetime
     #: Normalised where the label is known, else None with the raw text in `raw`.
     old_status: str | None
@@ -209,7 +213,7 @@ class DateRange:
 class Complete:
     """The verdict of a read that proved itself whole. Anything else raises.
 
-    `read_started_at` is the instant before the first request was sent: stored rows are
+    `read_started_at` is the instant before the first request was sent, in UTC: stored rows are
     replaced only by reads that started later.
     """
 

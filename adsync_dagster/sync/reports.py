@@ -27,13 +27,25 @@ ENTITY_STEPS = frozenset({Step.CAMPAIGNS, Step.AD_SETS, Step.ADS})
 
 @dataclass(slots=True, kw_only=True)
 class StepReport:
-    """Counts of one step, such as seen, inserted, updated, unchanged, vanished."""
+    """What one step counted.
+
+    `counts` has these keys, also where they are zero; it is empty when the step failed:
+
+    - `FINAL_SYNCS`: `entities` read by id, `metrics` rows new or changed, changes `done`, `failed`,
+      `blocked` and still `pending`.
+    - `CAMPAIGNS`, `AD_SETS`, `ADS`: `seen` in the list, rows `inserted`, `updated`, `unchanged`;
+      `vanished` from the list, `unreachable` of these by id, too. With all three chosen, `ADS` also
+      has the change history's `hints`, entities `found` by them, and switches `logged`.
+    - `METRICS`: `days` and `rows` read at all levels, rows `inserted`, `updated`, `unchanged`; days
+      that do not add up yet (`unreconciled`), days `sealed` at all levels.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
+    #: What went wrong in the step; empty when nothing did.
     note: str = ""
     #: How long the step took, in real seconds.
     seconds: float = 0.0
-    #: Stored spend by account day, filled by the metrics step for the days it read.
+    #: The platform's own spend of each account day that the metrics step read, in account currency.
     spend_by_day: dict[date, Decimal] = field(default_factory=dict)
 
 

@@ -35,8 +35,16 @@ _log = logging.getLogger(__name__)
 def migrate(url: str) -> list[str]:
     """Apply what is missing, in order; the names of the migrations applied now.
 
-    Twelve at once apply each file once. UsageError when the database holds something that a
-    migration cannot adopt, or when it is newer than this program.
+    Twelve at once apply each file once.
+
+    Args:
+        url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`, by a user that owns the tables.
+
+    Raises:
+        UsageError: The database holds something that a migration cannot adopt, it is newer than
+            this program, the user lacks a right, or the server refuses the URL.
+        Unreachable: No database answers there.
+        Retryable: It takes no connections at the moment, or another process is migrating it.
     """
     database = Database(url, SystemClock())
     try:
@@ -53,7 +61,13 @@ def migrate(url: str) -> list[str]:
 
 
 def pending(url: str) -> list[str]:
-    """The migrations that the database lacks, in order. Changes nothing."""
+    """The migrations that the database lacks, in order. Changes nothing.
+
+    Raises:
+        UsageError: The database is newer than this program, or the server refuses the URL.
+        Unreachable: No database answers there.
+        Retryable: It takes no connections at the moment.
+    """
     database = Database(url, SystemClock())
     try:
         with database.connection() as connection:

@@ -13,25 +13,36 @@ from adsync_dagster.warehouse.queries import queries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountStatus:
-    """One account: what it owes, how far its days are settled, and what went wrong last."""
+    """One account: what it owes, how far its days are settled, and what went wrong last.
+
+    Instants are aware, in UTC; a day is a calendar day in `timezone`.
+    """
 
     #: The partition key, `platform:platform_account_id`.
     account: str
     name: str | None
+    #: ISO code. Name and currency are None in an adopted row until the first sync.
     currency: str | None
+    #: IANA name of the zone in which the platform cuts the account's days.
     timezone: str
+    #: The platform's own word or code, raw.
     account_status: str | None
     is_active: bool
+    #: End of the latest complete sync, and when one last began or ended, complete or not.
     last_synced_at: datetime | None
     last_sync_attempted_at: datetime | None
     last_sync_error: str | None
+    #: Why a person must act (credential, permission, account, blocked), in a word and a sentence,
+    #: and since when; None when nothing blocks the account.
     blocked_reason: str | None
     blocked_detail: str | None
     blocked_at: datetime | None
     #: Changes that owe a final sync; `blocked` of them wait for a person.
     pending: int
     blocked: int
+    #: Final syncs done for changes that were observed in the last seven days.
     done_last_week: int
+    #: When the oldest of the pending changes was observed; None when none is.
     oldest_pending: datetime | None
     #: The most attempts any pending change has had.
     attempts: int
@@ -39,7 +50,8 @@ class AccountStatus:
     days_open: int
     days_reconciled: int
     days_sealed: int
-    #: Days whose rows do not add up to the platform's total, and by how much in account currency.
+    #: Days whose rows do not add up to the platform's total, and by how much in account currency:
+    #: of each such day the largest difference of its three levels, without its sign, summed.
     residual_days: int
     residual_spend: Decimal
 
