@@ -5,7 +5,7 @@ A file holds one level, since amounts of different levels are the same money. Ev
 because a day that was never read has no row that could say so. All files of an export are
 of one moment, and appear only when all of them are whole.
 
-Needs pyarrow: `pip install 'adsync-dagster[parquet]'`.
+Needs pyarrow, which the extra `parquet` brings.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _require_pyarrow() -> None:
         import pyarrow.parquet  # noqa: F401, PLC0415  an optional extra
     except ImportError:
         raise UsageError(
-            "writing Parquet needs pyarrow; install it with `pip install 'adsync-dagster[parquet]'`"
+            "writing Parquet needs pyarrow; install it where adsync is: `pip install 'pyarrow>=17'`"
         ) from None
 
 

@@ -4,7 +4,7 @@
 #   scripts/install.sh runtime   what the program needs
 #   scripts/install.sh dev       also what tests and lint need
 #
-# Needs python3 >= 3.11 with its venv module, and the package index. Does nothing when the
+# Needs python3 of 3.11 to 3.14 with its venv module, and the package index. Does nothing when the
 # lock and pyproject are those of the last install.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ installed() { [ -f "$stamp.$1" ] && [ "$(cat "$stamp.$1")" = "$wanted" ]; }
 
 check_python() {
     command -v "$python" >/dev/null 2>&1 ||
-        fail "$python was not found; install Python 3.11 or newer, or run make PYTHON=/path/to/python3"
+        fail "$python was not found; install Python 3.11 to 3.14, or run make PYTHON=/path/to/python3"
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' ||
         fail "$("$python" --version 2>&1) is not supported, Python 3.11 to 3.14 is; run make PYTHON=/path/to/python3"
     "$python" -c 'import venv, ensurepip' 2>/dev/null ||

@@ -55,7 +55,7 @@ def export(
 
     The columns of v_metrics_daily with exact types. `day_state` says of each row whether its day
     is final; a folder also gets the account days, since a day that was never read has no row.
-    Files appear once all of them are whole. Needs `pip install 'adsync-dagster[parquet]'`.
+    Files appear once all of them are whole. Needs pyarrow: `pip install 'pyarrow>=17'`.
 
     \b
     Example: adsync export --from 2026-03-01 --until 2026-03-31 --out march

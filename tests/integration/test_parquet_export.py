@@ -237,7 +237,7 @@ def test_without_pyarrow_the_error_says_what_to_install(
         return real(name, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(UsageError, match=r"pip install 'adsync-dagster\[parquet\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'pyarrow>=17'"):
         export_metrics(environment, tmp_path, MARCH)
 
 
