@@ -88,6 +88,16 @@ def test_the_site_shows_every_page() -> None:
     assert sorted(shown) == sorted(pages)
 
 
+def test_every_picture_is_shown_and_can_be_made_anew() -> None:
+    """Each file of docs/images is on a page, and scripts/screenshots.py knows how to make it."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    shown = set(re.findall(r"\bimages/([a-z_]+)\.png\)", text))
+    script = (ROOT / "scripts" / "screenshots.py").read_text(encoding="utf-8")
+
+    assert {path.stem for path in (DOCS / "images").iterdir()} == shown
+    assert shown == set(re.findall(r'^    "([a-z_]+)": Picture\(', script, re.MULTILINE))
+
+
 def test_every_exit_code_is_explained() -> None:
     """The table of exit codes has a row per code."""
     for code in ExitCode:
