@@ -7,9 +7,7 @@ window; now everything must come to rest, exact and complete.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +15,7 @@ from adsync_dagster.errors import AdsyncError, Defect
 from adsync_dagster.settings import Settings
 from adsync_dagster.simulate.actions import Stage
 from adsync_dagster.simulate.building import SECRETS, TOKENS, build, credential_of
+from adsync_dagster.simulate.capture import Capture, captured
 from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.engine import Answers, Engine
 from adsync_dagster.simulate.exchange import SimulatedClock
@@ -24,6 +23,7 @@ from adsync_dagster.simulate.faulty_database import wait_until_unlocked
 from adsync_dagster.simulate.hazards import PATHS, may_strike, platform_of
 from adsync_dagster.simulate.io import Crash, IoFault, IoFaultKind, IoKind
 from adsync_dagster.simulate.scenario import Event, Scenario
+from adsync_dagster.simulator.faults import Hit
 from adsync_dagster.simulator.instants import SECOND, micros
 from adsync_dagster.simulator.oracle import Oracle
 from adsync_dagster.simulator.oracle_queries import oracle_queries
@@ -47,8 +47,6 @@ REST_BEYOND_WINDOW_DAYS = 12.0
 #: enough for every open day to be due again.
 LAST_SYNCS_MAX = 4
 LAST_SYNC_HOURS = 21
-
-log = logging.getLogger("adsync_dagster.sync")
 
 
 @dataclass(slots=True)
@@ -75,35 +73,6 @@ class Outcome:
         return self.word in {"fail", "defect"}
 
 
-class _Capture(logging.Handler):
-    """Everything the engine logs, for the judge."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-@contextmanager
-def _captured(handler: logging.Handler) -> Iterator[None]:
-    """Hand the engine's log to the judge, and keep it and the pool's complaints off the screen."""
-    pool = logging.getLogger("sqlalchemy.pool")
-    before = (log.level, log.propagate, pool.level)
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
-    log.propagate = False
-    pool.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(before[0])
-        log.propagate = before[1]
-        pool.setLevel(before[2])
-
-
 class Runner:
     """One scenario being played."""
 
@@ -118,7 +87,7 @@ class Runner:
         self.latency_seconds = config.latency_seconds
         self.answers = Answers()
         self.outcome = Outcome(scenario.seed, Judgement())
-        self.capture = _Capture()
+        self.capture = Capture()
         #: What passed the tap in the last tick, and whether a fault struck there.
         self.passages: list[IoKind] = []
         self.struck = False
@@ -140,6 +109,9 @@ class Runner:
             secrets=SECRETS,
             conversion_credit_micros=self.scenario.config.google_ads.conversion_credit_micros,
             tiktok_ads_max=self.scenario.config.tiktok.ads_considered_max,
+            margin_days=self.scenario.config.margin_days,
+            history_days=self.scenario.config.history_kept_days,
+            history_lag_seconds=self.scenario.config.google_ads.change_lag_seconds,
         )
 
     # ── the two phases ────────────────────────────────────────────────────────────────────
@@ -147,7 +119,7 @@ class Runner:
     def play(self, until_tick: int | None = None) -> Outcome:
         """Run both phases; stops at the first violation."""
         try:
-            with _captured(self.capture):
+            with captured(self.capture):
                 if self._safety(until_tick) and until_tick is None:
                     self._liveness()
         finally:
@@ -253,20 +225,19 @@ class Runner:
         self.engine.tap.passed.clear()
         synced = self._run(name)
         statements = len(self.engine.tap.passed)
-        struck: dict[str, set[str]] = {}
-        for hit in self.simulator.faults.hits[hits:]:
-            struck.setdefault(platform_of(hit.path), set()).add(hit.name)
+        fresh = self.simulator.faults.hits[hits:]
         tap = self.engine.tap
         self.passages, self.struck = list(tap.passed), tap.struck is not None
-        if tap.struck is not None:
-            name_of_it = f"io:{tap.struck[0]}:{tap.struck[1]}"
-            struck[""] = {name_of_it}
-            self._note(name_of_it)
+        faults = self._faults_of(fresh)
         if tap.dead:
             self._restart()
         else:
             tap.arm(tap.fault if tap.struck is None else None)
-        tick = self._tick_record(name, started, synced, struck, statements)
+        tick = replace(
+            self._tick_record(name, started, synced, statements),
+            faults=faults,
+            planted=self._planted(fresh),
+        )
         self.outcome.requests += tick.requests
         violations = self.oracle.after_tick(tick)
         self.outcome.judgement.violations += violations
@@ -303,7 +274,6 @@ class Runner:
         name: str,
         started: int,
         synced: frozenset[str],
-        struck: Mapping[str, set[str]],
         statements: int,
     ) -> Tick:
         answered = [micros(instant) for instant in self.answers.instants]
@@ -323,11 +293,32 @@ class Runner:
             },
             requests=self.answers.requests,
             statements=statements,
-            faults={platform: frozenset(names) for platform, names in struck.items()},
-            planted=frozenset({"TELEPORTED"}),
             synced=synced,
             log_text="\n".join(self.capture.lines),
         )
+
+    def _faults_of(self, hits: Sequence[Hit]) -> dict[str, frozenset[str]]:
+        """Names of the faults that struck, by platform, and under "" what struck the process."""
+        struck: dict[str, frozenset[str]] = {}
+        for hit in hits:
+            platform = platform_of(hit.path)
+            struck[platform] = struck.get(platform, frozenset()) | {hit.name}
+        machine = self.engine.tap.struck
+        if machine is not None:
+            struck[""] = frozenset({f"io:{machine[0]}:{machine[1]}"})
+            self._note(f"io:{machine[0]}:{machine[1]}")
+        return struck
+
+    def _planted(self, hits: Sequence[Hit]) -> dict[str, frozenset[str]]:
+        """By platform: what the faults that struck put in the place of statuses."""
+        rules = {rule.id: rule.options for rule in self.simulator.faults.rules}
+        planted: dict[str, frozenset[str]] = {}
+        for hit in hits:
+            options, platform = rules[hit.rule_id], platform_of(hit.path)
+            if str(options.get("field")).lower().endswith("status"):
+                before = planted.get(platform, frozenset())
+                planted[platform] = before | {str(options.get("value"))}
+        return planted
 
     def _late(self, platform: str) -> set[int]:
         """How far back the platform's answers may be taken from: not at all, or as a fault says."""

@@ -15,9 +15,11 @@ O7 account days: totals were told by the platform, sums are the sums, rests have
 O8 no token in any log line or stored text
 O9 in the end every known entity-day is exact, in both directions
 O10 in the end a rest is exactly what never-seen entities had
-O11 in the end nothing is owed, but for what is blocked because no report can show it
-O12 in the end, and after each clean whole sync, every status is the true one
-O13 no change is logged twice
+O11 in the end nothing is owed, but for what is blocked because no report can show it; no account
+    is blocked, and the sync of each succeeds
+O12 in the end, and after each clean whole sync, every status and every parent is the true one, and
+    every switch is logged that a read or the platform's own history shows
+O13 no change is logged twice, whoever told of it
 O14 work per tick stays under a bound
 """
 
@@ -25,8 +27,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adsync_dagster.simulator import oracle_days, oracle_final, oracle_online
-from adsync_dagster.simulator.oracle_records import Judgement, Reader, Tick, Violation
+from adsync_dagster.simulator import oracle_days, oracle_final, oracle_log, oracle_online
+from adsync_dagster.simulator.instants import SECOND
+from adsync_dagster.simulator.oracle_records import Judgement, Memory, Reader, Tick, Violation
 from adsync_dagster.simulator.oracle_snapshot import Watcher
 from adsync_dagster.simulator.oracle_truth import TIKTOK_ADS_MAX, Truth
 from adsync_dagster.simulator.world import World
@@ -37,14 +40,15 @@ ONLINE: tuple[Check, ...] = (
     oracle_online.check_numbers,
     oracle_online.check_done,
     oracle_online.check_statuses,
-    oracle_online.check_steps,
+    oracle_log.check_steps,
     oracle_online.check_nothing_lost,
     oracle_online.check_change_states,
     oracle_days.check_sealed,
     oracle_days.check_days,
     oracle_online.check_secrets,
     oracle_online.check_completeness,
-    oracle_online.check_duplicates,
+    oracle_log.check_history,
+    oracle_log.check_duplicates,
     oracle_online.check_work,
 )
 
@@ -60,8 +64,19 @@ class Oracle:
         secrets: tuple[str, ...] = (),
         conversion_credit_micros: int = 1_000_000,
         tiktok_ads_max: int = TIKTOK_ADS_MAX,
+        margin_days: int = 0,
+        history_days: int = 0,
+        history_lag_seconds: int = 0,
     ) -> None:
-        self.truth = Truth(world, conversion_credit_micros, tiktok_ads_max)
+        self.truth = Truth(
+            world,
+            conversion_credit_micros,
+            tiktok_ads_max,
+            margin_days=margin_days,
+            history_days=history_days,
+            history_lag=history_lag_seconds * SECOND,
+        )
+        self.memory = Memory()
         self.watcher = Watcher(reader)
         self.secrets = secrets
         self.last_tick: Tick | None = None
@@ -70,12 +85,18 @@ class Oracle:
     def after_tick(self, tick: Tick) -> list[Violation]:
         """Everything wrong that this tick brought about."""
         self.last_tick = tick
-        scene = oracle_online.Scene(self.truth, self.watcher.look(), tick, self.secrets)
-        return [violation for check in ONLINE for violation in check(scene)]
+        scene = oracle_online.Scene(
+            self.truth, self.watcher.look(), tick, self.memory, self.secrets
+        )
+        wrong = [violation for check in ONLINE for violation in check(scene)]
+        platforms = {one: account.platform for one, account in self.truth.world.accounts.items()}
+        self.memory.keep(tick, platforms)
+        return wrong
 
     def at_quiescence(self) -> Judgement:
         """The end: faults off, every window closed, a last whole sync done."""
         if self.last_tick is None:
             return Judgement()
         self.watcher.look()
-        return oracle_final.judge(self.truth, self.watcher.snapshot, self.last_tick)
+        scene = oracle_online.Scene(self.truth, self.watcher.snapshot, self.last_tick, self.memory)
+        return oracle_final.judge(scene)

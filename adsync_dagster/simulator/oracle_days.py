@@ -13,7 +13,7 @@ from adsync_dagster.simulator.oracle_truth import add_totals, total_of
 
 
 def check_sealed(scene: Scene) -> list[Violation]:
-    """O6: a day sealed in this tick was read after its window and holds the final truth."""
+    """O6: a day sealed in this tick was read after window and margin, and holds the final truth."""
     wrong = []
     for key, before in scene.now.days_before.items():
         row = scene.now.days[key]
@@ -22,8 +22,8 @@ def check_sealed(scene: Scene) -> list[Violation]:
         if row.state != "sealed" or (before is not None and before.state == "sealed"):
             continue
         account, day, level = key
-        settled = scene.truth.settled_at(account, day)
-        if row.read_started is None or row.read_started < settled:
+        final_from = scene.truth.sealable_at(account, day)
+        if row.read_started is None or row.read_started < final_from:
             wrong.append(scene.wrong("O6", f"{key} was sealed by a read that came too early"))
         wrong += _check_final(scene, account, day, level)
     return wrong
@@ -71,18 +71,39 @@ def check_days(scene: Scene) -> list[Violation]:
 
 
 def _check_reason(scene: Scene, key: DayKey, row: DayRow) -> list[Violation]:
-    """What a platform tells of campaigns alone is called that, and nothing else is."""
+    """What a platform tells of campaigns alone is called that, and nothing else is.
+
+    What only entities had that nobody knows is theirs, and of what a known one had nobody says so.
+    """
     account, day, level = key
     rest, before = rest_of(row), scene.now.days_before[key]
     if not any(rest) or _same_rest(before, row) or scene.is_silent(account):
         return []
-    is_theirs = level != "campaign" and any(
-        scene.truth.campaigns_only(account, day, at) == rest
-        for _, at in scene.numbers_seen(account)
-    )
-    if is_theirs is not (row.residual_class == "no_ad_rows"):
-        return [scene.wrong("O7", f"{key}: not a true reason of the rest {rest}: {row}")]
+    if scene.tick.was_stale(scene.truth.platform(account)):
+        # Rows and totals of two instants differ by what nobody has.
+        return []
+    moments = [at for _, at in scene.numbers_seen(account)]
+    if level != "campaign" and any(
+        scene.truth.campaigns_only(account, day, at) == rest for at in moments
+    ):
+        true = "no_ad_rows"
+    elif any(_of_strangers(scene, key, at) == rest for at in moments):
+        true = "never_seen_entity"
+    else:
+        true = "deleted_hidden"
+    if row.residual_class != true:
+        return [scene.wrong("O7", f"{key}: the rest {rest} is {true}: {row}")]
     return []
+
+
+def _of_strangers(scene: Scene, key: DayKey, at: int) -> Numbers:
+    """What entities of that level had of the day that the warehouse does not know."""
+    account, day, level = key
+    return add_totals(
+        total_of(scene.truth.numbers(one, day, at))
+        for one in scene.truth.keys(account, level)
+        if one not in scene.now.entities
+    )
 
 
 def _same_rest(before: DayRow | None, row: DayRow) -> bool:

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from adsync_dagster.simulator.instants import micros
 from adsync_dagster.simulator.oracle_days import rest_of
-from adsync_dagster.simulator.oracle_online import Scene, check_completeness
+from adsync_dagster.simulator.oracle_online import Scene, check_account
 from adsync_dagster.simulator.oracle_records import (
     NO_NUMBERS,
+    ChangeRow,
     DayKey,
     EntityKey,
     Judgement,
     Numbers,
-    Snapshot,
-    Tick,
 )
-from adsync_dagster.simulator.oracle_truth import LEVELS, Truth, add_totals, total_of
+from adsync_dagster.simulator.oracle_truth import LEVELS, add_totals, total_of
 
 
-def judge(truth: Truth, now: Snapshot, tick: Tick) -> Judgement:
+def judge(scene: Scene) -> Judgement:
     """Compare everything with everything, in both directions."""
-    scene = Scene(truth, now, tick)
+    truth, now = scene.truth, scene.now
     result = Judgement(observed=any(not _is_quiet(row.completed) for row in now.changes.values()))
     for account in sorted(now.accounts):
         start = now.accounts[account].history_start
@@ -30,12 +29,27 @@ def judge(truth: Truth, now: Snapshot, tick: Tick) -> Judgement:
         for level in LEVELS:
             for day in range(start, today + 1):
                 _judge_day(scene, account, level, day, result)
+        _judge_account(scene, account, result)
     _judge_owed(scene, result)
-    result.violations += check_completeness(scene)
     for key, row in now.entities.items():
         if row.is_stub:
             result.violations.append(scene.wrong("O12", f"{key} is known from numbers only"))
     return result
+
+
+def _judge_account(scene: Scene, account: str, result: Judgement) -> None:
+    """The sync of an account at rest succeeds, nothing blocks it, and it left everything true."""
+    row = scene.now.accounts[account]
+    failed = scene.tick.name == "sync" and account not in scene.tick.synced
+    if failed and not any(_is_limit(scene, change) for change in _owed(scene, account)):
+        result.violations.append(
+            scene.wrong("O11", f"the sync of {account} fails at rest: {row.texts or 'no reason'}")
+        )
+    if row.blocked_reason is not None:
+        result.violations.append(
+            scene.wrong("O11", f"{account} is still blocked: {row.blocked_reason}")
+        )
+    result.violations += check_account(scene, account)
 
 
 def _is_quiet(completed: bool | None) -> bool:
@@ -75,13 +89,11 @@ def _verdict(scene: Scene, key: EntityKey, day: int, truth: Numbers) -> str | No
 
 
 def _was_ever_true(scene: Scene, key: EntityKey, day: int, stored: Numbers) -> bool:
-    account = scene.truth.book(key[0])
     moments = {
         event.at
         for event in scene.truth.world.ledger.metric_events(key[0], day)
         if event.day == day
     }
-    del account
     return any(scene.truth.numbers(key, day, at) == stored for at in moments)
 
 
@@ -97,7 +109,7 @@ def _judge_rest(scene: Scene, key: DayKey, unknown: list[Numbers], result: Judge
         return
     if not _is_settled(scene, account, day):
         return
-    if row.state != "sealed" and scene.tick.started >= scene.truth.settled_at(account, day) + GRACE:
+    if row.state != "sealed" and scene.tick.started >= scene.truth.sealable_at(account, day):
         result.violations.append(
             scene.wrong("O9", f"day {day} of {account} at {level} is {row.state}, never sealed")
         )
@@ -109,16 +121,23 @@ def _judge_rest(scene: Scene, key: DayKey, unknown: list[Numbers], result: Judge
         )
 
 
-#: After the platform's window a day may wait for the engine's margin before it is sealed.
-GRACE = 5 * 24 * 3_600 * 1_000_000
-
-
 def _judge_owed(scene: Scene, result: Judgement) -> None:
-    for change in scene.now.changes.values():
-        if change.completed is False:
-            if change.blocked_reason == "unreachable" and scene.truth.is_beyond_reports(change.key):
-                continue
+    for change in (change for account in scene.now.accounts for change in _owed(scene, account)):
+        if not _is_limit(scene, change):
             why = change.blocked_reason or change.error or "no reason"
             result.violations.append(
                 scene.wrong("O11", f"still owed: {change.key} {change.new_status} ({why})")
             )
+
+
+def _owed(scene: Scene, account: str) -> list[ChangeRow]:
+    return [
+        change
+        for change in scene.now.changes.values()
+        if change.completed is False and change.key[0] == account
+    ]
+
+
+def _is_limit(scene: Scene, change: ChangeRow) -> bool:
+    """Whether the change is blocked as no report can show what it is about, which makes red."""
+    return change.blocked_reason == "unreachable" and scene.truth.is_beyond_reports(change.key)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from urllib.parse import quote
 
 from adsync_dagster.simulator.entities import SimEntity
 from adsync_dagster.simulator.oracle_records import (
@@ -13,6 +16,7 @@ from adsync_dagster.simulator.oracle_records import (
     DayKey,
     EntityKey,
     EntityRow,
+    Memory,
     Numbers,
     Snapshot,
     Status,
@@ -22,7 +26,6 @@ from adsync_dagster.simulator.oracle_records import (
 from adsync_dagster.simulator.oracle_truth import (
     LEVELS,
     Truth,
-    delivers,
 )
 
 #: Work of one tick on the small accounts of simulated runs: whatever it does, and then for each
@@ -31,7 +34,6 @@ from adsync_dagster.simulator.oracle_truth import (
 REQUESTS_MAX, REQUESTS_PER_OPEN_DAY_MAX = 500, 6
 STATEMENTS_MAX, STATEMENTS_PER_OPEN_DAY_MAX = 1_500, 8
 _STUB: Status = ("UNKNOWN", "UNKNOWN")
-_TOLD_BY_TRIGGER = frozenset({"trigger", "first_sight"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Scene:
     truth: Truth
     now: Snapshot
     tick: Tick
+    memory: Memory = field(default_factory=Memory)
     secrets: tuple[str, ...] = ()
 
     def wrong(self, check: str, message: str) -> Violation:
@@ -106,13 +109,25 @@ def check_done(scene: Scene) -> list[Violation]:
 
 
 def _subjects(scene: Scene, change: ChangeRow) -> set[EntityKey]:
-    """The entity and all under it that the warehouse and the truth agree about."""
+    """The entity and all under it, as far as anybody could have told the warehouse."""
     found = {change.key} if scene.truth.find(change.key) is not None else set()
     for key in scene.truth.below(change.key):
-        row, entity = scene.now.entities.get(key), scene.truth.find(key)
-        if row is not None and entity is not None and row.parent_id == entity.now.parent_id:
+        row = scene.now.entities.get(key)
+        if row is not None and (_is_agreed(scene, key, row) or _was_told(scene, key)):
             found.add(key)
     return found
+
+
+def _is_agreed(scene: Scene, key: EntityKey, row: EntityRow) -> bool:
+    return row.parent_id == scene.truth.parents(key, scene.tick.ended)[0]
+
+
+def _was_told(scene: Scene, key: EntityKey) -> bool:
+    """Whether a clean whole sync had to see the parent that the entity has now."""
+    since = scene.memory.synced_clean.get(key[0])
+    if since is None or not scene.truth.is_listed(key, since):
+        return False
+    return scene.truth.parents(key, since) == scene.truth.parents(key, scene.tick.ended)
 
 
 def _missing_days(scene: Scene, key: EntityKey, change: ChangeRow) -> list[Violation]:
@@ -151,9 +166,7 @@ def check_statuses(scene: Scene) -> list[Violation]:
         row = scene.now.entities[key]
         if scene.truth.find(key) is None:
             wrong.append(scene.wrong("O4", f"an entity that never was: {key}"))
-        elif (before is not None and before.status == row.status) or (
-            row.is_stub and row.status == _STUB
-        ):
+        elif _is_old_news(before, row) or _was_planted(scene, key, row.status):
             continue
         elif not _was_true(scene, key, row.status):
             truth = scene.truth.status(key, scene.tick.ended)
@@ -170,81 +183,15 @@ def _is_old_news(before: EntityRow | None, row: EntityRow) -> bool:
     return unchanged or (row.is_stub and row.status == _STUB)
 
 
+def _was_planted(scene: Scene, key: EntityKey, status: Status) -> bool:
+    """Whether a fault that struck in this very tick put the word there."""
+    planted = scene.tick.planted.get(scene.truth.platform(key[0]), frozenset())
+    return not planted.isdisjoint({word for word in status if word})
+
+
 def _was_true(scene: Scene, key: EntityKey, status: Status) -> bool:
-    if not scene.tick.planted.isdisjoint({word for word in status if word}):
-        return True
     seen = scene.tick.entities_seen[scene.truth.platform(key[0])]
     return any(scene.truth.status(key, at) == status for _, at in seen)
-
-
-def check_steps(scene: Scene) -> list[Violation]:
-    """O3: log rows lead without a gap from the status before the tick to the one after it."""
-    steps: dict[EntityKey, list[ChangeRow]] = {}
-    wrong = []
-    for id_, before in scene.now.changes_before.items():
-        change = scene.now.changes[id_]
-        if before is not None:
-            continue
-        if change.source in _TOLD_BY_TRIGGER:
-            steps.setdefault(change.key, []).append(change)
-        else:
-            wrong += _check_hint(scene, change)
-    for key in {*steps, *scene.now.entities_before}:
-        wrong += _check_chain(scene, key, steps.get(key, []))
-    return wrong
-
-
-def _check_chain(scene: Scene, key: EntityKey, steps: Sequence[ChangeRow]) -> list[Violation]:
-    row = scene.now.entities.get(key)
-    if row is None:
-        return [scene.wrong("O3", f"a change of an unknown entity: {key}")]
-    before = scene.now.entities_before.get(key, row)
-    status: Status | None = None if before is None else before.status
-    for step in sorted(steps, key=lambda change: change.sequence):
-        # The log keeps steps of whatever was never stored before as a first sight.
-        if status is not None and step.old != status:
-            return [scene.wrong("O3", f"{key} steps from {step.old}, but it was {status}")]
-        if status is None and step.source != "first_sight":
-            return [scene.wrong("O3", f"{key} steps from {step.old} before it was ever seen")]
-        status = step.new
-    if status is None:
-        return _check_first_sight(scene, key, row)
-    if status != row.status:
-        return [scene.wrong("O3", f"{key} became {row.status}; the log only leads to {status}")]
-    return []
-
-
-def _check_first_sight(scene: Scene, key: EntityKey, row: EntityRow) -> list[Violation]:
-    """An entity first seen stopped is logged, once its account has had a complete sync."""
-    account = scene.now.accounts_before.get(key[0])
-    if row.is_stub or delivers(row.status) or account is None or not account.first_synced:
-        return []
-    return [scene.wrong("O3", f"{key} was first seen {row.status} and nothing was logged")]
-
-
-def _check_hint(scene: Scene, change: ChangeRow) -> list[Violation]:
-    """What a change history or the safety net added must have happened."""
-    if change.source == "change_history" and change.occurred is not None:
-        entity = scene.truth.find(change.key)
-        moments = [] if entity is None else entity.versions
-        if any(_same_second(scene, change, version.at) for version in moments):
-            return []
-    elif change.source == "safety_net":
-        row = scene.now.entities.get(change.key)
-        if row is not None and not delivers(row.status):
-            return []
-    return [scene.wrong("O3", f"{change.source} logged what never was: {change}")]
-
-
-def _same_second(scene: Scene, change: ChangeRow, at: int) -> bool:
-    """Whether a change is dated by this instant, as far as the platform's times tell."""
-    occurred = change.occurred or 0
-    if occurred // 1_000_000 == at // 1_000_000:
-        return True
-    # Google writes local times without an offset: an autumn night has an hour twice.
-    zone = scene.truth.zone(change.key[0])
-    walls = [zone.local(stamp).replace(tzinfo=None, microsecond=0) for stamp in (occurred, at)]
-    return scene.truth.platform(change.key[0]) == "google_ads" and walls[0] == walls[1]
 
 
 def check_nothing_lost(scene: Scene) -> list[Violation]:
@@ -293,19 +240,41 @@ def check_secrets(scene: Scene) -> list[Violation]:
     texts += [account.texts for account in scene.now.accounts.values()]
     texts += [scene.now.changes[id_].error for id_ in scene.now.changes_before]
     everything = "\n".join(texts)
-    return [scene.wrong("O8", "a token was written") for s in scene.secrets if s in everything]
+    return [
+        scene.wrong("O8", "a token was written")
+        for secret in scene.secrets
+        if any(form in everything for form in _forms_of(secret))
+    ]
+
+
+@cache
+def _forms_of(secret: str) -> frozenset[str]:
+    """A secret as it is, quoted for a URL, in hexadecimal, and inside of any base64 text."""
+    plain = secret.encode()
+    # Three bytes are four characters: what is before and behind shifts and colours the ends.
+    inside = (b64encode(bytes(shift) + plain).decode() for shift in range(3))
+    encoded = {text[4:].rstrip("=")[:-1] for text in inside}
+    return frozenset({secret, quote(secret, safe=""), plain.hex(), *encoded})
 
 
 def check_completeness(scene: Scene) -> list[Violation]:
-    """O12: a whole sync that met no fault leaves every status as it is."""
-    wrong = []
-    for account in sorted(scene.tick.synced):
-        if scene.tick.was_struck(scene.truth.platform(account)):
-            continue
-        for level in LEVELS:
-            for key in scene.truth.keys(account, level):
-                wrong += _check_current(scene, key)
-    return wrong
+    """O12: a whole sync that met no fault leaves every status and every parent as they are."""
+    return [
+        violation
+        for account in sorted(scene.tick.synced)
+        if not scene.tick.was_struck(scene.truth.platform(account))
+        for violation in check_account(scene, account)
+    ]
+
+
+def check_account(scene: Scene, account: str) -> list[Violation]:
+    """O12 for one account, whatever was reported of its sync."""
+    return [
+        violation
+        for level in LEVELS
+        for key in scene.truth.keys(account, level)
+        for violation in _check_current(scene, key)
+    ]
 
 
 def _check_current(scene: Scene, key: EntityKey) -> list[Violation]:
@@ -325,23 +294,16 @@ def _check_current(scene: Scene, key: EntityKey) -> list[Violation]:
     if not gone and not _was_true(scene, key, row.status):
         truth = scene.truth.status(key, scene.tick.ended)
         return [scene.wrong("O12", f"{key} is stored as {row.status}, truth {truth}")]
-    return []
+    return [] if gone else _check_parents(scene, key, row)
 
 
-def check_duplicates(scene: Scene) -> list[Violation]:
-    """O13: a step is logged once; nobody is stored under two keys."""
-    seen: set[tuple[object, ...]] = set()
-    wrong = []
-    for id_, before in scene.now.changes_before.items():
-        change = scene.now.changes[id_]
-        if before is not None:
-            continue
-        statuses = (change.old_status, change.new_status, change.old, change.new)
-        step = (change.key, statuses, change.source, change.occurred)
-        if step in seen:
-            wrong.append(scene.wrong("O13", f"logged twice: {step}"))
-        seen.add(step)
-    return wrong
+def _check_parents(scene: Scene, key: EntityKey, row: EntityRow) -> list[Violation]:
+    stored = (row.parent_id, row.campaign_id)
+    seen = scene.tick.entities_seen[scene.truth.platform(key[0])]
+    if any(scene.truth.parents(key, at) == stored for _, at in seen):
+        return []
+    truth = scene.truth.parents(key, scene.tick.ended)
+    return [scene.wrong("O12", f"{key} is stored under {stored}, truth {truth}")]
 
 
 def check_work(scene: Scene) -> list[Violation]:

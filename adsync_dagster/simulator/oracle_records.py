@@ -70,8 +70,8 @@ class Tick:
     statements: int = 0
     #: Names of the faults that struck each platform's answers, and under "" the process itself.
     faults: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    #: Values that faults put in the place of statuses.
-    planted: frozenset[str] = frozenset()
+    #: By platform: values that faults put in the place of statuses in this tick.
+    planted: Mapping[str, frozenset[str]] = field(default_factory=dict)
     #: Accounts that a whole sync reported success for.
     synced: frozenset[str] = frozenset()
     #: Everything logged meanwhile.
@@ -80,6 +80,14 @@ class Tick:
     def was_silent(self, platform: str) -> bool:
         """Whether the platform left rows out of an answer without a trace."""
         return not SILENT_FAULTS[platform].isdisjoint(self.faults.get(platform, ()))
+
+    def was_misled(self, platform: str) -> bool:
+        """Whether the platform told statuses that were not true, or not true any more."""
+        return bool(self.planted.get(platform)) or self.was_stale(platform)
+
+    def was_stale(self, platform: str) -> bool:
+        """Whether the platform told of an older instant than that at which it was asked."""
+        return "stale" in self.faults.get(platform, ())
 
     def was_struck(self, platform: str) -> bool:
         """Whether any fault struck the platform's answers or the process."""
@@ -161,6 +169,26 @@ class Snapshot:
     changes_before: dict[str, ChangeRow | None] = field(default_factory=dict)
     days_before: dict[DayKey, DayRow | None] = field(default_factory=dict)
     counts_before: tuple[int, ...] = (0, 0, 0, 0)
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the judge keeps of earlier ticks."""
+
+    #: By account: when the latest whole sync began that reported success.
+    synced: dict[str, int] = field(default_factory=dict)
+    #: The same, of those in which no fault struck.
+    synced_clean: dict[str, int] = field(default_factory=dict)
+    #: Platforms that told untrue statuses at some time.
+    misled: set[str] = field(default_factory=set)
+
+    def keep(self, tick: Tick, platforms: Mapping[str, str]) -> None:
+        """Take a tick that was judged into account. `platforms` are those of the accounts."""
+        for account in tick.synced:
+            self.synced[account] = tick.started
+            if not tick.was_struck(platforms[account]):
+                self.synced_clean[account] = tick.started
+        self.misled |= {one for one in platforms.values() if tick.was_misled(one)}
 
 
 VERDICTS = ("stable", "lost", "stale", "invented", "never_observable")

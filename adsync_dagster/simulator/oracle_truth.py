@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
-from adsync_dagster.simulator.entities import SimEntity
+from adsync_dagster.simulator.entities import Activity, SimEntity
 from adsync_dagster.simulator.google_ads_fields import channel_of
 from adsync_dagster.simulator.instants import DAY, Zone
 from adsync_dagster.simulator.ledger import AccountBook
@@ -23,6 +23,8 @@ LEVELS = ("campaign", "adset", "ad")
 #: A purchase is dated at most this many days after its click (see plans.py).
 CARRY_DAYS = 26
 TIKTOK_ADS_MAX = 20_000
+#: So much of a change history is asked for at most; a few hours less, whatever the zone.
+HISTORY_DAYS = 29
 _DELIVERING = frozenset({"ACTIVE", "WITH_ISSUES"})
 
 
@@ -32,13 +34,29 @@ def delivers(status: Status) -> bool:
     return own in _DELIVERING and (own if effective is None else effective) in _DELIVERING
 
 
+def is_on(own: object) -> bool:
+    """Whether a switch is on. Of histories, Meta's tells no more of a status than that."""
+    return own == "ACTIVE"
+
+
 class Truth:
     """Questions to the world and its ledger."""
 
     def __init__(
-        self, world: World, credit: int = WHOLE, tiktok_ads_max: int = TIKTOK_ADS_MAX
+        self,
+        world: World,
+        credit: int = WHOLE,
+        tiktok_ads_max: int = TIKTOK_ADS_MAX,
+        *,
+        margin_days: int = 0,
+        history_days: int = 0,
+        history_lag: int = 0,
     ) -> None:
         self.world = world
+        #: What is waited beyond a platform's window before a day is sealed.
+        self.margin = margin_days * DAY
+        #: How far back Meta's activity log goes, and how late Google's shows a change.
+        self.history_days, self.history_lag = history_days, history_lag
         #: A TikTok report that covers this many ads considers only the newest of them.
         self.tiktok_ads_max = tiktok_ads_max
         #: What a conversion counts for on Google Ads, in millionths.
@@ -79,27 +97,19 @@ class Truth:
         return entity is not None and is_without_rows(self.world.accounts[key[0]], entity)
 
     def is_beyond_reports(self, key: EntityKey) -> bool:
-        """Whether no report can be trusted to show the entity: a declared limit (docs/tiktok.md).
+        """Whether no report can be trusted to show all of the entity: a declared limit.
 
-        It is TikTok's, deleted, and has so many ads that only a report task takes it, which may
-        hide what is deleted.
+        It is TikTok's, and it or something under it is deleted and has so many ads that only a
+        report task takes it, which may hide what is deleted (docs/tiktok.md).
         """
-        status = self.status(key, self.world.now())
-        if self.platform(key[0]) != "tiktok" or status is None or "DELETED" not in status:
+        if self.platform(key[0]) != "tiktok":
             return False
-        ads = sum(level == "ad" for _, level, _ in self.below(key))
-        return ads >= self.tiktok_ads_max
+        return any(self._is_too_large(one) for one in self.below(key))
 
-    def statuses_until(self, key: EntityKey, at: int) -> set[Status]:
-        """Every pair of statuses the entity ever had up to an instant."""
-        entity = self.find(key)
-        versions = [] if entity is None else entity.versions
-        platform = self.platform(key[0])
-        return {
-            shown_status(platform, (version.own, version.effective))
-            for version in versions
-            if version.at <= at
-        }
+    def _is_too_large(self, key: EntityKey) -> bool:
+        status = self.status(key, self.world.now())
+        ads = sum(level == "ad" for _, level, _ in self.below(key))
+        return status is not None and "DELETED" in status and ads >= self.tiktok_ads_max
 
     def numbers(self, key: EntityKey, day: int, at: int) -> Numbers:
         """V(entity, day, at); all zero when a report would have no row."""
@@ -127,6 +137,42 @@ class Truth:
     def settled_at(self, account: str, day: int) -> int:
         """The stamp from which on the platform promises not to change the day any more."""
         return self.zone(account).end(day) + self.world.accounts[account].window_days * DAY
+
+    def sealable_at(self, account: str, day: int) -> int:
+        """The stamp from which on a read of the day is final: the window, and the margin."""
+        return self.settled_at(account, day) + self.margin
+
+    def parents(self, key: EntityKey, at: int) -> tuple[str | None, str | None]:
+        """The entity's parent and its campaign at an instant; a campaign has neither."""
+        entity = self.find(key)
+        version = None if entity is None else entity.at(at)
+        if version is None or version.parent_id is None:
+            return None, None
+        if key[1] == "adset":
+            return version.parent_id, version.parent_id
+        return version.parent_id, self.parents((key[0], "adset", version.parent_id), at)[0]
+
+    def switches(self, key: EntityKey) -> list[Activity]:
+        """Every change of the entity's own status, in the order of events."""
+        return [one for one in self._switches(key[0]) if (one.level, one.entity_id) == key[1:]]
+
+    def _switches(self, account: str) -> list[Activity]:
+        return [one for one in self.world.activities[account] if one.kind == "status"]
+
+    def switched_between(self, account: str, since: int, until: int) -> list[Activity]:
+        """What was turned on or off after one instant and up to another, if histories tell it."""
+        platform, now = self.platform(account), self.world.now()
+        if platform == "tiktok":
+            return []
+        kept = self.history_days if platform == "facebook" else HISTORY_DAYS
+        since = max(since, now - min(kept, HISTORY_DAYS) * DAY)
+        if platform == "google_ads":
+            until -= self.history_lag
+        return [
+            one
+            for one in self._switches(account)
+            if since < one.at <= until and is_on(one.old) is not is_on(one.new)
+        ]
 
     def below(self, key: EntityKey) -> set[EntityKey]:
         """The entity and everything under it now."""
