@@ -30,6 +30,8 @@ class Scene:
     report_fails: Fault
     #: The list of ads is no answer.
     list_fails: Fault
+    #: The list of ads is whole by its looks, and shows none.
+    list_lies: Fault
     #: The credential is good no more.
     token_expired: Fault
     #: The credential may not read the account.
@@ -79,10 +81,16 @@ def arm(harness: Harness, fault: Fault, **options: Any) -> Rule:
     return harness.simulator.simulator.faults.arm(name, **{**usual, **options})
 
 
+def _no_ads(body: dict[str, Any]) -> dict[str, Any]:
+    """A list of Meta's that is empty in every respect."""
+    return {"data": [], "summary": {**body.get("summary", {}), "total_count": 0}}
+
+
 META = Scene(
     platform=Platform.FACEBOOK,
     report_fails=("error", {"path": "^$", "method": "POST", "error": "service"}),
     list_fails=("html_body", {"path": "/ads$"}),
+    list_lies=("rewrite", {"path": "/ads$", "change": _no_ads}),
     token_expired=("error", {"error": "token_expired"}),
     forbidden=("error", {"error": "permission"}),
     strange_status=(
@@ -101,6 +109,7 @@ TIKTOK = Scene(
     platform=Platform.TIKTOK,
     report_fails=("tiktok_error", {"path": "^report/", "code": 51000}),
     list_fails=("html_body", {"path": "^ad/get$"}),
+    list_lies=("empty_first_page", {"path": "^ad/get$"}),
     token_expired=("tiktok_error", {"code": 40102}),
     forbidden=("tiktok_error", {"code": 40001}),
     strange_status=(
@@ -123,6 +132,7 @@ GOOGLE = Scene(
         {"path": "by day$", "error": "internalError.INTERNAL_ERROR"},
     ),
     list_fails=("html_body", {"path": " ad_group_ad$"}),
+    list_lies=("stream_nothing", {"path": " ad_group_ad$"}),
     token_expired=("oauth_error", {"path": "^token$", "error": "invalid_grant"}),
     forbidden=(
         "google_error",

@@ -305,3 +305,23 @@ def test_no_day_is_asked_for_twice(
         ]
         assert len(days) == len(set(days)) == harness.settings.history_days
         assert max(days) == harness.today()
+
+
+def test_a_list_that_leaves_out_the_living_is_refused_whole(scene: Scene, harness: Harness) -> None:
+    """By id they are all still there: then nothing of that list is stored, and the sync is red."""
+    harness.sync()
+    stopped = live(harness)[0]
+    harness.world.pause("ad", stopped)
+    harness.advance(hours=1)
+    rule = arm(harness, scene.list_lies, count=1)
+
+    report = harness.poll_entities()
+
+    assert rule.fired == 1
+    assert report.error is not None
+    assert "left out at least" in report.error
+    assert "that are still there" in report.error
+    own = "SELECT status FROM ads WHERE platform_ad_id = %s"
+    assert harness.query(own, stopped) == [{"status": "ACTIVE"}]
+    assert harness.poll_entities().error is None
+    assert harness.query(own, stopped) == [{"status": "PAUSED"}]

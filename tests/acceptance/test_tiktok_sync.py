@@ -177,7 +177,7 @@ def test_what_was_purged_before_anyone_looked_is_a_named_residual(harness: Harne
 
 
 def test_days_are_sealed_once_tiktok_revises_them_no_more(synced: Harness) -> None:
-    """After window and margin the late conversions are in, and the days are closed."""
+    """After window and margin the late conversions are in, and the days are closed; not before."""
     first = synced.today()
     synced.advance(days=31)
 
@@ -186,3 +186,7 @@ def test_days_are_sealed_once_tiktok_revises_them_no_more(synced: Harness) -> No
     states = synced.query("SELECT DISTINCT state FROM ad_account_days WHERE date = %s", first)
     assert states == [{"state": "sealed"}]
     assert_true(synced, since=first, until=first)
+    rules = synced.environment.adapter(synced.platform).rules
+    last = synced.query("SELECT max(date) AS day FROM ad_account_days WHERE state = 'sealed'")
+    ago = (synced.today() - last[0]["day"]).days
+    assert ago == 1 + rules.window_days + rules.margin_days

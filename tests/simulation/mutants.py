@@ -6,8 +6,10 @@ connectors have. One of `seeds` must catch it.
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -24,12 +26,14 @@ from adsync_dagster.platforms import (
     facebook_insights,
     facebook_wire,
 )
-from adsync_dagster.records import DateRange, Entity, Level
+from adsync_dagster.records import ChangeHint, DateRange, Entity, Level
+from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.draw import draw_scenario
 from adsync_dagster.simulate.scenario import Scenario
+from adsync_dagster.sync import account_sync, change_history, final_sync, reconciliation
 from adsync_dagster.sync import entities as entity_sync
-from adsync_dagster.sync import final_sync, reconciliation
 from adsync_dagster.sync import metrics as metrics_sync
+from adsync_dagster.sync.reports import AccountReport, StepReport
 from adsync_dagster.warehouse import account_days, changes, entities, metrics
 from adsync_dagster.warehouse import queries as warehouse_queries
 from adsync_dagster.warehouse.entities import MergeCounts
@@ -53,13 +57,17 @@ SEEDS = seeds_of("facebook", count=30)
 class Mutant:
     """A planted bug, and the seeds of which one must catch it, the likeliest first.
 
-    `replays` are scenarios of the corpus that are played before the seeds.
+    `replays` are scenarios of the corpus that are played before the seeds. `rules` are those of
+    the oracle that see it first (see oracle.py); by a fault of another kind it would not be seen.
     """
 
     name: str
     patches: Patches
     seeds: tuple[int, ...] = SEEDS
     replays: tuple[str, ...] = ()
+    #: A table, and the trigger of its that is off.
+    trigger: tuple[str, str] | None = None
+    rules: frozenset[str] = frozenset()
 
     def scenarios(self) -> Iterator[Scenario]:
         """What has to show the bug, one after the other."""
@@ -68,9 +76,11 @@ class Mutant:
         yield from map(draw_scenario, self.seeds)
 
     @contextmanager
-    def planted(self) -> Iterator[None]:
-        """The engine has the bug inside the block."""
+    def planted(self, arena: Arena) -> Iterator[None]:
+        """The engine has the bug inside the block, and so has the arena's database."""
         with ExitStack() as stack:
+            if self.trigger is not None:
+                stack.enter_context(_without_trigger(arena, *self.trigger))
             for change in self.patches():
                 stack.enter_context(change)
             yield
@@ -78,9 +88,15 @@ class Mutant:
 
 def _query(name: str, old: str, new: str) -> Any:
     """A patched named query; the text to be replaced must be there."""
+    return _queries({name: (old, new)})
+
+
+def _queries(changes: Mapping[str, tuple[str, str]]) -> Any:
+    """Several patched queries: name -> the text to be replaced, and by what."""
     texts = dict(warehouse_queries._load())
-    assert old in texts[name], f"the query {name} no longer holds {old!r}"
-    texts[name] = texts[name].replace(old, new)
+    for name, (old, new) in changes.items():
+        assert old in texts[name], f"the query {name} no longer holds {old!r}"
+        texts[name] = texts[name].replace(old, new)
     warehouse_queries.level_query.cache_clear()
     return patch.object(warehouse_queries, "_load", lambda: texts)
 
@@ -150,7 +166,7 @@ def _totals_from_our_own_rows() -> list[Any]:
     return [patch.object(reconciliation.account_days, "reconcile", agree)]
 
 
-def _id_cursor() -> list[Any]:
+def _claimed_once() -> list[Any]:
     return [
         _query(
             "claim_pending",
@@ -392,16 +408,148 @@ def _token_in_the_error() -> list[Any]:
     return [patch.object(facebook, "check_response", leak)]
 
 
-def _first_sight_not_logged() -> list[Any]:
+@contextmanager
+def _without_trigger(arena: Arena, table: str, trigger: str) -> Iterator[None]:
+    arena.connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}".encode())
+    try:
+        yield
+    finally:
+        arena.connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}".encode())
+
+
+def _syncs_never_succeed() -> list[Any]:
+    return [patch.object(AccountReport, "ok", property(lambda _: False))]
+
+
+def _ads_after_the_first_sync(outcome: Callable[[], StepReport]) -> Patches:
+    """What an account's list of ads is worth once the account was synced."""
+    real = account_sync.sync_entities
+
+    def once(context: Any, level: Level) -> StepReport:
+        if level is Level.AD and context.account.first_synced_at is not None:
+            return outcome()
+        return real(context, level)
+
+    return lambda: [patch.object(account_sync, "sync_entities", once)]
+
+
+def _cannot_be_read() -> StepReport:
+    raise IncompleteRead("the list of ads cannot be read")
+
+
+def _nothing_new() -> StepReport:
+    return StepReport(counts={"seen": 0})
+
+
+def _block_never_lifted() -> list[Any]:
     return [
+        patch.object(account_sync.accounts, "clear_blocked", lambda *_: None),
         _query(
-            f"merge_{name}",
-            "p.status, p.platform_status, p.effective_status,",
-            "CASE WHEN p.is_new THEN 'ACTIVE' ELSE p.status END, p.platform_status,"
-            " CASE WHEN p.is_new THEN 'ACTIVE' ELSE p.effective_status END,",
-        )
-        for name in ("ads",)
+            "mark_synced",
+            "blocked_reason = NULL, blocked_detail = NULL, blocked_at = NULL",
+            "is_active = is_active",
+        ),
     ]
+
+
+def _margin(days: int) -> Patches:
+    """Days are sealed so much sooner or later than the settings say."""
+    real = settlement.may_seal
+
+    def other(day: date, timezone: str, started: datetime, rules: Any) -> bool:
+        margin = max(rules.margin_days + days, 0)
+        return real(day, timezone, started, replace(rules, margin_days=margin))
+
+    return lambda: [patch.object(metrics_sync, "may_seal", other)]
+
+
+def _unknown_status_stays() -> list[Any]:
+    old = "AND (t.read_started_at IS NULL OR t.read_started_at <= excluded.read_started_at)"
+    new = f"AND t.effective_status IS DISTINCT FROM 'TELEPORTED' {old}"
+    return [_queries({f"merge_{name}": (old, new) for name in ("campaigns", "ad_sets", "ads")})]
+
+
+def _history_never_read() -> list[Any]:
+    return [patch.object(account_sync, "read_change_history", lambda _: StepReport())]
+
+
+def _hints_the_wrong_way_round() -> list[Any]:
+    real = changes.log_hints
+
+    def turned(connection: Any, account: Any, hints: Sequence[ChangeHint], gap: Any) -> int:
+        swapped = [
+            replace(hint, old_status=hint.new_status, new_status=hint.old_status) for hint in hints
+        ]
+        return real(connection, account, swapped, gap)
+
+    return [patch.object(change_history.changes, "log_hints", turned)]
+
+
+def _hints_beside_what_reads_saw() -> list[Any]:
+    return [_query("log_hint", "OR (l.source <> 'change_history' AND", "OR (false AND")]
+
+
+def _hints_logged_by_every_sync() -> list[Any]:
+    return [_query("log_hint", "((l.source = 'change_history' AND", "((false AND")]
+
+
+def _moves_are_not_stored() -> list[Any]:
+    old = (
+        "platform_ad_set_id = excluded.platform_ad_set_id, ad_set_id = excluded.ad_set_id,\n"
+        "         platform_campaign_id = excluded.platform_campaign_id,"
+        " campaign_id = excluded.campaign_id,"
+    )
+    return [_query("merge_ads", old, "")]
+
+
+def _strangers_are_called_hidden() -> list[Any]:
+    real = account_days.classify
+
+    def other(connection: Any, account: Any, level: Any, days: Any, name: Any) -> Any:
+        given = "deleted_hidden" if name == "never_seen_entity" else name
+        return real(connection, account, level, days, given)
+
+    return [patch.object(reconciliation.account_days, "classify", other)]
+
+
+def _storm_of_requests() -> list[Any]:
+    real = metrics_sync.read_totals
+
+    def again(context: Any, days: DateRange) -> Any:
+        for _ in range(300):
+            real(context, days)
+        return real(context, days)
+
+    return [patch.object(metrics_sync, "read_totals", again)]
+
+
+def _token_in_a_traceback() -> list[Any]:
+    """Another logger of the package tells of an error with all that led to it."""
+    real = facebook.check_response
+
+    def leak(response: Any) -> None:
+        try:
+            real(response)
+        except PlatformBusy:
+            secret = ValueError("GET /?access_token=sim_campaign_token_canary_51c0")
+            logging.getLogger("adsync_dagster.transport").info("again", exc_info=secret)
+            raise
+
+    return [patch.object(facebook, "check_response", leak)]
+
+
+def _token_in_base64() -> list[Any]:
+    real = facebook.check_response
+
+    def leak(response: Any) -> None:
+        try:
+            real(response)
+        except PlatformBusy as error:
+            header = b64encode(b"Bearer sim_campaign_token_canary_51c0").decode()
+            error.args = (f"{error} (sent {header})",)
+            raise
+
+    return [patch.object(facebook, "check_response", leak)]
 
 
 MUTANTS = (
@@ -412,7 +560,7 @@ MUTANTS = (
     Mutant("no_settling", _no_settling),
     Mutant("final_sync_of_two_days", _final_sync_of_two_days),
     Mutant("no_residual_check", _totals_from_our_own_rows),
-    Mutant("id_cursor", _id_cursor),
+    Mutant("claimed_once", _claimed_once),
     Mutant("final_sync_by_account_report", _final_sync_by_account_report, (18, *SEEDS)),
     Mutant("trust_truncated_page", _trust_truncated_page),
     Mutant("page_without_next_is_the_end", _page_without_next_is_the_end),
@@ -428,8 +576,43 @@ MUTANTS = (
     Mutant("own_switch_only", _own_switch_only),
     Mutant("moving_days_are_sealed", _moving_days_are_sealed),
     Mutant("hidden_never_asked", _hidden_never_asked),
-    Mutant("first_sight_not_logged", _first_sight_not_logged, (4, *SEEDS)),
+    Mutant("first_sight_not_logged", list, trigger=("ads", "trigger_log_ad_first_sight")),
     Mutant("one_empty_answer_is_proof", _one_empty_answer_is_proof, (49, 76, *SEEDS)),
     Mutant("totals_move_behind_the_rows", _totals_move_behind_the_rows, (13, *SEEDS)),
     Mutant("token_in_the_error", _token_in_the_error),
+    Mutant("token_in_a_traceback", _token_in_a_traceback, rules=frozenset({"O8"})),
+    Mutant("token_in_base64", _token_in_base64, rules=frozenset({"O8"})),
+    Mutant("syncs_never_succeed", _syncs_never_succeed, rules=frozenset({"O11"})),
+    Mutant(
+        "ads_never_listed_again",
+        _ads_after_the_first_sync(_cannot_be_read),
+        rules=frozenset({"O11"}),
+    ),
+    Mutant("ads_listed_once", _ads_after_the_first_sync(_nothing_new), rules=frozenset({"O12"})),
+    Mutant("block_never_lifted", _block_never_lifted, rules=frozenset({"O11"})),
+    Mutant("sealed_without_the_margin", _margin(-2), (4, *SEEDS), rules=frozenset({"O6"})),
+    Mutant("sealed_days_too_late", _margin(20), rules=frozenset({"O9"})),
+    Mutant("unknown_status_stays", _unknown_status_stays, (7, *SEEDS), rules=frozenset({"O12"})),
+    Mutant("history_never_read", _history_never_read, (26, *SEEDS), rules=frozenset({"O12"})),
+    Mutant(
+        "hints_the_wrong_way_round",
+        _hints_the_wrong_way_round,
+        (26, *SEEDS),
+        rules=frozenset({"O3"}),
+    ),
+    Mutant(
+        "hints_beside_what_reads_saw",
+        _hints_beside_what_reads_saw,
+        (26, *SEEDS),
+        rules=frozenset({"O13"}),
+    ),
+    Mutant(
+        "hints_logged_by_every_sync",
+        _hints_logged_by_every_sync,
+        (59, *SEEDS),
+        rules=frozenset({"O13"}),
+    ),
+    Mutant("moves_are_not_stored", _moves_are_not_stored, (7, *SEEDS), rules=frozenset({"O12"})),
+    Mutant("strangers_are_called_hidden", _strangers_are_called_hidden, rules=frozenset({"O7"})),
+    Mutant("storm_of_requests", _storm_of_requests, rules=frozenset({"O14"})),
 )

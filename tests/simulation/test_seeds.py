@@ -113,7 +113,7 @@ def test_a_run_that_could_lose_nothing_proves_nothing(arena: Arena) -> None:
 def test_a_failure_is_made_small(arena: Arena) -> None:
     """Minimising keeps the broken rule and leaves most events out."""
     mutant = next(one for one in MUTANTS if one.name == "final_sync_of_two_days")
-    with mutant.planted():
+    with mutant.planted(arena):
         whole = draw_scenario(mutant.seeds[0])
         small = minimise(whole, lambda candidate: play(candidate, arena), runs_max=40)
         assert signature(play(small, arena)) == signature(play(whole, arena)) is not None
