@@ -54,9 +54,9 @@ class AccountAsset:
         return replace(self, spec=self.spec.replace_attributes(key=key))
 
     def outcome(self, report: AccountReport) -> StepReport | None:
-        """The step's report when the step succeeded, else None. A note names what failed."""
+        """The step's report when the step succeeded, else None. A note alone is no failure."""
         outcome = report.steps.get(self.step)
-        return None if outcome is None or outcome.note else outcome
+        return None if outcome is None or outcome.failed else outcome
 
     def metadata(self, report: AccountReport, facts: AccountFacts) -> Metadata:
         """The metadata of this account's materialization: the picture first, then numbers."""
@@ -65,6 +65,7 @@ class AccountAsset:
             raise ValueError(f"{self.step} of {report.account_key} has nothing to report")
         return {
             **self.describe(report, outcome, facts),
+            **({"note": outcome.note} if outcome.note else {}),
             "account": facts.name,
             "seconds": round(outcome.seconds, 2),
         }

@@ -12,7 +12,14 @@ import logging
 import time
 from dataclasses import replace
 
-from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
+from adsync_dagster.errors import (
+    AccountBusy,
+    AdsyncError,
+    Blocked,
+    IncompleteRead,
+    Retryable,
+    UsageError,
+)
 from adsync_dagster.records import Level
 from adsync_dagster.settlement import history_start, settled_within
 from adsync_dagster.sync.change_history import read_change_history
@@ -58,6 +65,8 @@ def sync_account(
     """Sync one account and say what happened.
 
     Retryable and Blocked errors are recorded on the account and in the report, not raised.
+    What is raised is recorded on the account as well, unless a person asked for chosen days
+    and is there to read the answer.
 
     Args:
         environment: Database, credentials, clock and platform clients.
@@ -90,6 +99,10 @@ def sync_account(
             _record_failure(environment, account_key, error, report)
         except Retryable as unrecorded:
             log.warning("[sync] %s: the failure could not be noted: %s", account_key, unrecorded)
+    except Exception as error:
+        if scope.days is None or not isinstance(error, UsageError):
+            _record_raised(environment, account_key, error, log)
+        raise
     finally:
         report.seconds = time.monotonic() - began
     return report
@@ -200,7 +213,7 @@ class _AccountSync:
 
     def _step_failed(self, step: Step, error: AdsyncError) -> None:
         self.report.fail(error)
-        self.report.steps[step] = StepReport(note=f"failed: {error}")
+        self.report.steps[step] = StepReport(note=f"failed: {error}", failed=True)
         self.context.log.warning(
             "[sync] %s of %s failed: %s", step, self.context.account.key, error
         )
@@ -233,6 +246,24 @@ def _record_failure(
         report.pending, report.blocked = counts.pending, counts.blocked
 
 
+def _record_raised(
+    environment: Environment, account_key: str, error: Exception, log: logging.Logger
+) -> None:
+    """Write on the account why its sync stopped, before the error goes on its way.
+
+    The text of an error that is not ours may hold anything, so only its type is kept. An
+    account or a database that cannot be reached is no reason to hide the error itself.
+    """
+    ours = isinstance(error, AdsyncError)
+    text = str(error) if ours else f"{type(error).__name__}; the log of the run says where"
+    try:
+        with environment.database.connection() as connection:
+            account = accounts.get_account(connection, account_key)
+            accounts.mark_sync_failed(connection, account, text)
+    except AdsyncError as unrecorded:
+        log.warning("[sync] %s: the failure could not be noted: %s", account_key, unrecorded)
+
+
 def _final_sync_step(final: FinalSyncReport) -> StepReport:
     return StepReport(
         counts={
@@ -244,6 +275,7 @@ def _final_sync_step(final: FinalSyncReport) -> StepReport:
             "pending": final.pending_after,
         },
         note=final.error or "",
+        failed=final.error is not None,
     )
 
 

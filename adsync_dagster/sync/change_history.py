@@ -8,11 +8,12 @@ hints: a history that cannot be read costs a note in the report, never the sync.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from adsync_dagster.errors import Blocked, Retryable
+from adsync_dagster.errors import AdsyncError, Defect
 from adsync_dagster.records import LEVELS, ChangeHint, Complete, Entity, Level
 from adsync_dagster.status import OwnStatus
 from adsync_dagster.sync.environment import SyncContext
@@ -43,9 +44,11 @@ def read_change_history(context: SyncContext) -> StepReport:
         hints = _read(context, since, now)
         report.counts["hints"] = len(hints)
         found = {level: _find_unlisted(context, level, hints) for level in LEVELS}
-    except (Retryable, Blocked) as error:
+    except AdsyncError as error:
+        # A defect too: what the platform does not accept of this question says nothing of others.
         report.note = f"the change history could not be read: {error}"
-        context.log.info("[sync] %s: %s", context.account.key, report.note)
+        severity = logging.WARNING if isinstance(error, Defect) else logging.INFO
+        context.log.log(severity, "[sync] %s: %s", context.account.key, report.note)
         return report
     report.counts["found"] = sum(map(len, found.values()))
     report.counts["logged"] = _log_switches(context, hints, found, now - since)

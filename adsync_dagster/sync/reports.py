@@ -41,8 +41,10 @@ class StepReport:
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    #: What went wrong in the step; empty when nothing did.
+    #: What a person should know: why the step failed, or what a step that succeeded left out.
     note: str = ""
+    #: The step did not do its work; the note says why.
+    failed: bool = False
     #: How long the step took, in real seconds.
     seconds: float = 0.0
     #: The platform's own spend of each account day that the metrics step read, in account currency.

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from harness import Harness
 
+from adsync_dagster.assets.account_sync import ACCOUNT_ASSETS, WindowPlan, run_window
 from adsync_dagster.sync.reports import Step
+
+#: What Meta answers to a question that it does not know, or knows no longer.
+NO_SUCH_EDGE = {
+    "error": {
+        "message": "(#100) Tried accessing nonexisting edge (activities) on node type (AdAccount)",
+        "type": "OAuthException",
+        "code": 100,
+    }
+}
 
 
 @pytest.fixture
@@ -101,3 +113,39 @@ def test_a_history_that_cannot_be_read_costs_a_note_not_the_sync(synced: Harness
     assert rule.fired > 0
     assert report.error is None
     assert "change history could not be read" in report.steps[Step.ADS].note
+
+
+def test_a_history_the_platform_does_not_know_takes_no_metrics_with_it(
+    synced: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A refused question is a bug of ours, but only the hint's: it is told, the sync goes on."""
+    synced.simulator.simulator.faults.arm(
+        "body", path="activities$", count=None, status=400, text=json.dumps(NO_SUCH_EDGE)
+    )
+    caplog.set_level(logging.INFO)
+
+    report = synced.sync()
+
+    assert report.error is None
+    assert "change history could not be read" in report.steps[Step.ADS].note
+    assert report.steps[Step.METRICS].counts["days"] > 0
+    told = [row for row in caplog.records if "change history" in row.getMessage()]
+    assert [row.levelno for row in told] == [logging.WARNING]
+
+
+def test_every_asset_of_a_green_run_says_something(synced: Harness) -> None:
+    """A note is no failure: the ads were synced, so their asset says so, and says the note."""
+    synced.simulator.simulator.faults.arm(
+        "error", path="activities$", count=None, error="permission"
+    )
+    plan = WindowPlan(assets=ACCOUNT_ASSETS, threads=1, lock_wait_seconds=5)
+
+    events = list(
+        run_window(logging.getLogger(__name__), synced.environment, [synced.account.key], plan)
+    )
+
+    said = {event.asset_key: event.metadata for event in events}
+    assert set(said) == {asset.key for asset in ACCOUNT_ASSETS}
+    noted = {key.path[-1]: str(data["note"].value) for key, data in said.items() if "note" in data}
+    assert list(noted) == ["ads"]
+    assert "change history could not be read" in noted["ads"]

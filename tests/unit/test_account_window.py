@@ -72,6 +72,14 @@ def test_an_entity_asset_reports_every_count_as_a_number() -> None:
     }
 
 
+def test_a_note_is_shown_and_is_no_failure() -> None:
+    """A step that succeeded but for a hint is materialized, with the note among its metadata."""
+    step = StepReport(counts={"seen": 7}, note="the change history could not be read")
+    report = AccountReport(account_key="facebook:act_1", steps={Step.CAMPAIGNS: step})
+
+    assert CAMPAIGNS.metadata(report, FACTS)["note"] == "the change history could not be read"
+
+
 def test_metrics_report_the_spend_of_the_days_read() -> None:
     """The metrics of an account show their spend in total and by day, in its own currency."""
     step = StepReport(
@@ -106,7 +114,7 @@ def test_final_syncs_report_what_is_left() -> None:
 
 @pytest.mark.parametrize(
     "steps",
-    [{}, {Step.CAMPAIGNS: StepReport(note="failed: half a page")}],
+    [{}, {Step.CAMPAIGNS: StepReport(note="failed: half a page", failed=True)}],
     ids=["never ran", "failed"],
 )
 def test_a_step_that_did_not_succeed_makes_no_materialization(
