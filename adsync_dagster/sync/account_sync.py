@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from datetime import datetime
 
 from adsync_dagster.errors import (
     AccountBusy,
@@ -133,11 +134,12 @@ class _AccountSync:
         if Step.METRICS in self.steps and self.scope.days is not None:
             check_reported(context, self.scope.days)
         self._run_final_syncs()
+        listed_from = self.context.clock.now()
         for step, level, words in _ENTITY_STEPS:
             if step in self.steps:
                 self._run_step(step, level, words)
         if self.steps >= ENTITY_STEPS:
-            self._read_change_history()
+            self._read_change_history(listed_from)
         if self.steps & ENTITY_STEPS:
             self._run_final_syncs()
         if Step.METRICS in self.steps:
@@ -182,10 +184,11 @@ class _AccountSync:
         else:
             self._step_done(step, words.split(":", maxsplit=1)[0], outcome, began)
 
-    def _read_change_history(self) -> None:
+    def _read_change_history(self, listed_from: datetime) -> None:
         """What no list shows: entities that came and went, switches that came back."""
-        outcome = read_change_history(self.context)
-        ads = self.report.steps.setdefault(Step.ADS, StepReport())
+        listed = all(not self.report.steps[step].failed for step in ENTITY_STEPS)
+        outcome = read_change_history(self.context, listed_from if listed else None)
+        ads = self.report.steps[Step.ADS]
         ads.counts |= outcome.counts
         ads.note = ads.note or outcome.note
 

@@ -3,14 +3,16 @@
 An entity that was created and deleted since the last sync appears in no list; the history
 names its id, and by id the platform still tells everything. A switch that was turned off and
 on again left no trace in the lists; it is logged with the source `change_history`. Both are
-hints: a history that cannot be read costs a note in the report, never the sync.
+hints: a history that cannot be read costs a note in the report, never the sync. How far it was
+read is kept on the account and moves by readings alone, so what one sync leaves out, for a
+failure or because it was too much, the next one reads.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from adsync_dagster.errors import AdsyncError, Defect
@@ -21,25 +23,41 @@ from adsync_dagster.sync.reports import StepReport
 from adsync_dagster.warehouse import change_history, changes, entities
 from adsync_dagster.warehouse.staging import EntityStage
 
-#: The history is read from a little before the last complete sync: it lags behind.
+#: The last part of a reading is read again by the next one: the history lags behind.
 OVERLAP = timedelta(hours=1)
 #: After a long outage only this much of it is read; days, not transitions, hold the numbers.
 HISTORY_MAX = timedelta(days=30)
-#: Ids looked up for one sync at most; more than this is a mass import that the lists show anyway.
+#: Ids of a level looked up for one sync at most; the next sync goes on where this one stopped.
 LOOKUPS_MAX = 1_000
+#: Platforms date their records to the second: where a reading stopped, it begins a little before.
+STEP_BACK = timedelta(minutes=1)
 
 
-def read_change_history(context: SyncContext) -> StepReport:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was looked up of one level."""
+
+    #: Entities that no list showed, now stored.
+    ids: frozenset[str] = frozenset()
+    #: How many were left for the next sync, and from when on it has to read to find them.
+    left: int = 0
+    left_since: datetime | None = None
+
+
+def read_change_history(context: SyncContext, listed_from: datetime | None) -> StepReport:
     """Store entities no list showed and log switches no poll saw.
 
-    Nothing before the account's first complete sync, which reads everything anyway.
+    `listed_from` is when the lists of this sync began, None when one of them failed. With an
+    account's first lists the history begins: they show everything there was.
     """
     report = StepReport(counts={"hints": 0, "found": 0, "logged": 0})
-    last = change_history.last_synced_at(context.session.connection, context.account)
-    if last is None:
-        return report
     now = context.clock.now()
-    since = max(last - OVERLAP, now - HISTORY_MAX)
+    since = _since(context, now)
+    if since is None:
+        if listed_from is not None:
+            with context.session.transaction() as connection:
+                change_history.set_read_until(connection, context.account, listed_from)
+        return report
     try:
         hints = _read(context, since, now)
         report.counts["hints"] = len(hints)
@@ -50,9 +68,33 @@ def read_change_history(context: SyncContext) -> StepReport:
         severity = logging.WARNING if isinstance(error, Defect) else logging.INFO
         context.log.log(severity, "[sync] %s: %s", context.account.key, report.note)
         return report
-    report.counts["found"] = sum(map(len, found.values()))
-    report.counts["logged"] = _log_switches(context, hints, found, now - since)
+    report.counts["found"] = sum(len(one.ids) for one in found.values())
+    if left := sum(one.left for one in found.values()):
+        report.note = f"the change history names {left} more to look up; the next sync goes on"
+        context.log.info("[sync] %s: %s", context.account.key, report.note)
+    told = _switches(context, hints, found)
+    with context.session.transaction() as connection:
+        if told:
+            report.counts["logged"] = changes.log_hints(
+                connection, context.account, told, now - since
+            )
+        change_history.set_read_until(connection, context.account, _read_until(now, found))
     return report
+
+
+def _since(context: SyncContext, now: datetime) -> datetime | None:
+    """Where this reading begins; None for an account that was never listed."""
+    marks = change_history.history_marks(context.session.connection, context.account)
+    oldest = now - HISTORY_MAX
+    if marks.read_until is not None:
+        return max(marks.read_until, oldest)
+    return None if marks.last_synced_at is None else max(marks.last_synced_at - OVERLAP, oldest)
+
+
+def _read_until(now: datetime, found: Mapping[Level, _Found]) -> datetime:
+    """Up to when everything was read that the history tells by now, and looked up."""
+    stopped = [one.left_since - STEP_BACK for one in found.values() if one.left_since is not None]
+    return min([now - OVERLAP, *stopped])
 
 
 def _read(context: SyncContext, since: datetime, now: datetime) -> list[ChangeHint]:
@@ -64,15 +106,24 @@ def _read(context: SyncContext, since: datetime, now: datetime) -> list[ChangeHi
     return [record for record in records if isinstance(record, ChangeHint)]
 
 
-def _find_unlisted(context: SyncContext, level: Level, hints: Sequence[ChangeHint]) -> set[str]:
-    """Look entities up that the history names and nobody has seen; the ids that were stored."""
+def _find_unlisted(context: SyncContext, level: Level, hints: Sequence[ChangeHint]) -> _Found:
+    """Look entities up that the history names and nobody has seen, those named last the latest.
+
+    Whoever is left is named again from its latest hint on, so the next reading begins there.
+    """
     account, connection = context.account, context.session.connection
-    named = {hint.platform_id for hint in hints if hint.level is level}
+    named: dict[str, datetime] = {}
+    for hint in hints:
+        if hint.level is level:
+            at = named.get(hint.platform_id, hint.occurred_at)
+            named[hint.platform_id] = max(at, hint.occurred_at)
     if not named:
-        return set()
-    unseen = sorted(named - set(entities.known_ids(connection, account, level)))[:LOOKUPS_MAX]
+        return _Found()
+    known = set(entities.known_ids(connection, account, level))
+    unseen = sorted((at, id_) for id_, at in named.items() if id_ not in known)
     if not unseen:
-        return set()
+        return _Found()
+    asked, left = [id_ for _, id_ in unseen[:LOOKUPS_MAX]], unseen[LOOKUPS_MAX:]
     with EntityStage(connection, level) as stage:
         found: set[str] = set()
 
@@ -82,29 +133,26 @@ def _find_unlisted(context: SyncContext, level: Level, hints: Sequence[ChangeHin
 
         verdict: Complete = context.client.run(
             context.client.adapter.lookup_entities(
-                account.platform_account_id, level, unseen, context.clock.now()
+                account.platform_account_id, level, asked, context.clock.now()
             ),
             keep,
         )
         with context.session.transaction() as transaction:
             entities.merge_entities(transaction, account, level, verdict.read_started_at)
-    return found
+    return _Found(frozenset(found), len(left), left[0][0] if left else None)
 
 
-def _log_switches(
-    context: SyncContext,
-    hints: Sequence[ChangeHint],
-    found: dict[Level, set[str]],
-    period: timedelta,
-) -> int:
-    """Log the switches; those that a read logged meanwhile are left out by the warehouse."""
+def _switches(
+    context: SyncContext, hints: Sequence[ChangeHint], found: Mapping[Level, _Found]
+) -> list[ChangeHint]:
+    """The switches to log; the warehouse leaves out those that a read logged meanwhile."""
     told: list[ChangeHint] = []
     for level in LEVELS:
         of_level = [
             hint
             for hint in hints
             if hint.level is level
-            and hint.platform_id not in found[level]
+            and hint.platform_id not in found[level].ids
             and hint.old_status is not None
             and hint.new_status is not None
         ]
@@ -121,10 +169,7 @@ def _log_switches(
             _as_seen(hint, statuses) if last[hint.platform_id] is hint else hint
             for hint in of_level
         ]
-    if not told:
-        return 0
-    with context.session.transaction() as connection:
-        return changes.log_hints(connection, context.account, told, period)
+    return told
 
 
 def _as_seen(hint: ChangeHint, statuses: dict[str, str]) -> ChangeHint:

@@ -13,7 +13,7 @@ ROW = re.compile(
     re.MULTILINE,
 )
 #: The last number of each section of the catalogue.
-CATALOGUE = {"A": 15, "B": 17, "C": 10, "D": 15, "E": 15, "F": 22, "G": 8, "H": 11}
+CATALOGUE = {"A": 15, "B": 17, "C": 12, "D": 15, "E": 15, "F": 22, "G": 8, "H": 11}
 
 
 def numbers(text: str) -> list[str]:
