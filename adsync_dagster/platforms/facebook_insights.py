@@ -200,6 +200,7 @@ def _create_run(
         path=f"/{report.version}/{report.account}/insights",
         form=report.params(piece),
         purpose=report.purpose,
+        orders=True,
     )
     payload = (yield from ask(request, tally)).json()
     run_id = payload.get("report_run_id") if isinstance(payload, dict) else None

@@ -59,6 +59,9 @@ class Request:
     #: The answer is a JSON array, taken element by element as it arrives: the Response is its
     #: first element (None when it has none), and `NextElement` asks for each further one.
     in_elements: bool = False
+    #: The platform starts to compute a report and answers with its name, without any rows: a
+    #: read that begins so can be ordered before its turn comes (transport/client.py).
+    orders: bool = False
     #: Values of the credential that this one request carries as parameters of the same name.
     #: The transport adds them at the last moment; SecretMissing when the credential lacks one.
     secret_params: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ seals nothing, and the days stay due: a day is read when all of its levels are.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -23,6 +24,7 @@ from adsync_dagster.settlement import history_start, may_seal, plan, sealable_fr
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.sync.reconciliation import read_totals, reconcile_level
 from adsync_dagster.sync.reports import StepReport
+from adsync_dagster.transport import Ordered
 from adsync_dagster.warehouse import account_days, accounts, entities, metrics
 from adsync_dagster.warehouse.days import day_list
 from adsync_dagster.warehouse.staging import MetricsStage
@@ -146,10 +148,17 @@ def _read_piece(
         account_days.record_totals(connection, context.account, totals.values(), piece)
     unreconciled: set[date] = set()
     started: dict[Level, datetime] = {}
-    # Children first: their rows name parents that no list shows, which are then asked by id.
-    for level in (one for one in reversed(LEVELS) if one in levels):
-        started[level], moving = _read_level(context, level, piece, totals, report)
-        unreconciled |= moving
+    with ExitStack() as stack:
+        # Children first: their rows name parents that no list shows, which are then asked by id.
+        # While one level is read and stored, the platform computes the others.
+        reads = {
+            level: stack.enter_context(_ordered(context, level, piece))
+            for level in reversed(LEVELS)
+            if level in levels
+        }
+        for level, read in reads.items():
+            started[level], moving = _read_level(context, level, read, totals, report)
+            unreconciled |= moving
     if started.keys() == set(LEVELS):
         _seal(context, piece, started, unreconciled, report)
     report.counts["days"] += piece.days
@@ -158,21 +167,26 @@ def _read_piece(
         report.spend_by_day[day] = total.spend
 
 
+def _ordered(context: SyncContext, level: Level, piece: DateRange) -> closing[Ordered]:
+    """The level's report, on its way where the platform has to compute it first."""
+    adapter, account_id = context.client.adapter, context.account.platform_account_id
+    crash_point("before_first_request")
+    return closing(
+        context.client.order(lambda: adapter.report(account_id, level, piece, context.clock.now()))
+    )
+
+
 def _read_level(
     context: SyncContext,
     level: Level,
-    piece: DateRange,
+    read: Ordered,
     totals: dict[date, DayTotals],
     report: StepReport,
 ) -> tuple[datetime, set[date]]:
     """Merge one level of a piece; returns when its read started and the days still apart."""
-    account, adapter = context.account, context.client.adapter
+    account, piece = context.account, DateRange(since=min(totals), until=max(totals))
     with MetricsStage(context.session.connection) as stage:
-        crash_point("before_first_request")
-        verdict = context.client.run(
-            adapter.report(account.platform_account_id, level, piece, context.clock.now()),
-            stage.add,
-        )
+        verdict = context.client.run(read, stage.add)
         crash_point("after_last_page")
         with context.session.transaction() as connection:
             counts = metrics.merge_metrics(connection, account, level, verdict.read_started_at)

@@ -6,7 +6,7 @@ platform's usage headers ask for between threads.
 """
 
 from adsync_dagster.transport.budget import RateBudget
-from adsync_dagster.transport.client import PlatformClient, SendsRequests
+from adsync_dagster.transport.client import Ordered, PlatformClient, SendsRequests
 from adsync_dagster.transport.limits import TransportLimits
 
-__all__ = ["PlatformClient", "RateBudget", "SendsRequests", "TransportLimits"]
+__all__ = ["Ordered", "PlatformClient", "RateBudget", "SendsRequests", "TransportLimits"]

@@ -12,8 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
@@ -54,6 +54,21 @@ class SendsRequests(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A read on its way, which nobody runs yet."""
+
+    read: Read
+    #: What it does next.
+    step: Step | Complete
+    #: When it came there.
+    at: datetime
+
+    def close(self) -> None:
+        """Give it up. What the platform computes for it is never fetched."""
+        self.read.close()
+
+
 class PlatformClient:
     """A platform as one account's credential sees it. Threads may share it.
 
@@ -81,16 +96,37 @@ class PlatformClient:
             adapter, parse_origin(base_url), credential, limits
         )
 
-    def run(self, read: Read, sink: Sink) -> Complete:
+    def order(self, make: Callable[[], Read]) -> Ordered:
+        """Begin a read that will be run later, when its platform has to compute first.
+
+        Sends what orders the report, and nothing else. An order that is refused is no error: the
+        read is then made anew, and asks again, when it is run. Close what is never run.
+        """
+        read = make()
+        try:
+            step = _advance(lambda: next(read))
+            if isinstance(step, Request) and step.orders:
+                step = self._ask(read, step, None, self._progress())
+        except Defect:
+            raise
+        except AdsyncError:
+            read = make()
+            step = _advance(lambda: next(read))
+        return Ordered(read, step, self._clock.now())
+
+    def run(self, read: Read | Ordered, sink: Sink) -> Complete:
         """Run a read to its verdict, giving every page's records to the sink.
 
         Raises what the read raises: nothing the sink has taken by then may count. The sink
         runs in this thread; meanwhile the next page may already be under way.
         """
-        progress = _Progress(self._limits, time.monotonic() + self._limits.total_seconds)
+        progress = self._progress()
         ahead: _Ahead | None = None
+        ordered = None
+        if isinstance(read, Ordered):
+            ordered, read = read, read.read
         try:
-            step = _advance(lambda: next(read))
+            step = _advance(lambda: next(read)) if ordered is None else self._step_of(ordered)
             while not isinstance(step, Complete):
                 if isinstance(step, Rows):
                     if step.ahead is not None and self._limits.read_ahead:
@@ -110,6 +146,17 @@ class PlatformClient:
             progress.stopped.set()
             progress.close_elements()
             read.close()
+
+    def _progress(self) -> _Progress:
+        return _Progress(self._limits, time.monotonic() + self._limits.total_seconds)
+
+    def _step_of(self, ordered: Ordered) -> Step | Complete:
+        """Where an ordered read stands: what it has waited since then, it need not wait again."""
+        if not isinstance(ordered.step, Pause):
+            return ordered.step
+        waited = (self._clock.now() - ordered.at).total_seconds()
+        left = max(ordered.step.seconds - max(waited, 0.0), 0.0)
+        return replace(ordered.step, seconds=left)
 
     def rows(self, read: Read) -> tuple[list[Record], Complete]:
         """A small read's records and its verdict, all in memory."""

@@ -341,6 +341,71 @@ def test_pauses_sleep_on_the_clock() -> None:
     assert clock.sleeps == [12.5]
 
 
+def ordering() -> Read:
+    """A read whose platform computes for a while what it is asked."""
+    order = Request(method="POST", path="/v26.0/act_501/insights", form={}, orders=True)
+    name = (yield order).json()["report_run_id"]  # type: ignore[union-attr]
+    yield Pause(10.0, "not ready")
+    rows = (yield get(f"/v26.0/{name}/insights")).json()  # type: ignore[union-attr]
+    return Complete(read_started_at=STARTED, row_count=len(rows), request_count=2)
+
+
+def test_an_ordered_read_does_not_wait_again() -> None:
+    """Its report is computed meanwhile; only what is left of the pause is waited."""
+    clock = MovingClock()
+
+    def handler(wire: Wire, _: int) -> None:
+        wire.reply({"report_run_id": "77"} if wire.command == "POST" else [1, 2])
+
+    with serving(handler) as server:
+        one = client(server.url, clock)
+        ordered = one.order(ordering)
+        assert [wire.command for wire in server.seen] == ["POST"]
+        clock.instant += timedelta(seconds=7)
+        assert one.run(ordered, lambda _: None).row_count == 2
+        late = one.order(ordering)
+        clock.instant += timedelta(hours=1)
+        one.run(late, lambda _: None)
+    assert clock.sleeps == [3.0, 0.0]
+
+
+def test_a_refused_order_is_made_again_when_its_turn_comes() -> None:
+    """A platform that is busy now need not be so later; what stays refused is raised then."""
+
+    asked: list[str] = []
+
+    def handler(wire: Wire, _: int) -> None:
+        asked.append(wire.command)
+        if len(asked) <= QUICK.attempts_max:
+            wire.reply(BUSY, 500)
+        else:
+            wire.reply({"report_run_id": "77"} if wire.command == "POST" else [1])
+
+    with serving(handler) as server:
+        one = client(server.url, MovingClock())
+        ordered = one.order(ordering)
+        assert asked == ["POST"] * QUICK.attempts_max
+        assert one.run(ordered, lambda _: None).row_count == 1
+    assert asked[QUICK.attempts_max :] == ["POST", "GET"]
+
+    with serving(lambda wire, _: wire.reply(BUSY, 500)) as server:
+        one = client(server.url, MovingClock())
+        ordered = one.order(ordering)
+        with pytest.raises(PlatformBusy):
+            one.run(ordered, lambda _: None)
+
+
+def test_a_read_that_orders_nothing_is_not_begun() -> None:
+    """Rows are asked for when somebody stores them."""
+    with serving(lambda wire, _: wire.reply(OK)) as server:
+        one = client(server.url)
+        ordered = one.order(lambda: asking(get()))
+        assert server.seen == []
+        ordered.close()
+        assert one.run(one.order(lambda: asking(get())), lambda _: None).row_count >= 0
+        assert len(server.seen) == 1
+
+
 def test_a_read_has_a_bound_on_requests_and_time() -> None:
     """A read that never ends is ended, without trying its last request again."""
 
