@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +19,8 @@ from adsync_dagster.errors import UsageError
 
 #: A virtual clock never makes a process wait longer than this for a back-off or a poll.
 VIRTUAL_SLEEP_SECONDS_MAX = 0.02
+#: A host and its database further apart than this are told to a person.
+CLOCKS_APART_SECONDS_MAX = 5.0
 
 
 class Clock(Protocol):
@@ -40,6 +42,26 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(tz=UTC)
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedClock:
+    """Another machine's time: what it said at one moment, carried on by our own stopwatch.
+
+    Whatever this machine's clock says or is set to, it does not run ahead of that machine: the
+    time that the answer was under way is left out. What remains is the drift of a stopwatch.
+    """
+
+    instant: datetime
+    #: On the monotonic clock, when the answer was here.
+    taken: float
+    is_virtual: bool = False
+
+    def now(self) -> datetime:
+        return self.instant + timedelta(seconds=time.monotonic() - self.taken)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -5,6 +5,7 @@ AdsyncError
 │   ├── PlatformBusy     throttled or temporarily down; carries how long to wait
 │   ├── IncompleteRead   the answer was empty, cut, looping or contradicted itself
 │   │   └── TooMuchData  the answer was refused as too heavy: ask for less at a time
+│   ├── OutdatedRead     a read recorded as later has stored other numbers: a clock is wrong
 │   └── AccountBusy      another worker holds this account's lock
 ├── Blocked              a person must act; the work stays pending, with the reason
 │   ├── CredentialBlocked   token missing, expired, revoked, or undecipherable
@@ -48,6 +49,14 @@ class IncompleteRead(Retryable):
 
 class TooMuchData(IncompleteRead):
     """The platform refused the size of the question; smaller pages or ranges may work."""
+
+
+class OutdatedRead(Retryable):
+    """What was read differs from what a read recorded as later has stored; nothing was written.
+
+    Reads and writes of an account happen one after the other, so this takes a clock that went
+    back. It passes when the recorded time has come.
+    """
 
 
 class AccountBusy(Retryable):

@@ -6,6 +6,7 @@ The comparison reads tables with plain SQL, so that it shares no code with what 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import dict_row
 
-from adsync_dagster.clock import VirtualClock
+from adsync_dagster.clock import Clock, VirtualClock
 from adsync_dagster.platforms.protocol import Credential
 from adsync_dagster.records import Account, AccountInfo, Platform
 from adsync_dagster.settings import Settings
@@ -64,6 +65,20 @@ class Difference:
     ledger: Decimal
 
 
+@dataclass(frozen=True)
+class SkewedClock:
+    """A host's real clock that is off by so much."""
+
+    apart: timedelta
+    is_virtual: bool = False
+
+    def now(self) -> datetime:
+        return datetime.now(tz=UTC) + self.apart
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
 class Harness:
     """A world, a warehouse and the services between them."""
 
@@ -73,11 +88,12 @@ class Harness:
         home: Path,
         *,
         platform: Platform = Platform.FACEBOOK,
+        start: datetime = START,
         **world_options: Any,
     ) -> None:
         self.url = url
         self.platform = platform
-        self.clock = VirtualClock(START)
+        self.clock = VirtualClock(start)
         self.world = World(seed=7, clock=self.clock)
         options: dict[str, Any] = {
             "account_id": ACCOUNT_IDS[platform],
@@ -99,12 +115,7 @@ class Harness:
             base_urls={**Settings().base_urls, platform: self.simulator.base_url},
             options={"ADSYNC_GOOGLE_OAUTH_URL": f"{self.simulator.base_url}/token"},
         )
-        self.environment = Environment(
-            database=Database(url, self.clock),
-            clock=self.clock,
-            settings=self.settings,
-            vault=TokenVault.from_settings(self.settings),
-        )
+        self.environment = self.host(self.clock)
         self.account = self.add_account(
             options["account_id"], options["currency"], options["timezone"]
         )
@@ -120,6 +131,15 @@ class Harness:
     ) -> None:
         self.environment.close()
         self.simulator.stop()
+
+    def host(self, clock: Clock) -> Environment:
+        """A host of its own on the same warehouse, with its own clock. The caller closes it."""
+        return Environment(
+            database=Database(self.url, clock),
+            clock=clock,
+            settings=self.settings,
+            vault=TokenVault.from_settings(self.settings),
+        )
 
     def add_account(self, account_id: str, currency: str, timezone: str) -> Account:
         info = AccountInfo(

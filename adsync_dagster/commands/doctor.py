@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adsync_dagster.clock import SystemClock
+from adsync_dagster.clock import CLOCKS_APART_SECONDS_MAX, SystemClock
 from adsync_dagster.commands.doctor_accounts import examine_accounts
 from adsync_dagster.commands.doctor_dagster import look_at_dagster
 from adsync_dagster.commands.doctor_machine import (
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 POSTGRES_VERSION_MIN = 150000
 #: Seconds by which this host and the database may disagree before days could be cut wrongly.
-CLOCK_SKEW_SECONDS_MAX = 5.0
 
 
 def doctor(
@@ -173,7 +172,7 @@ def _server(facts: ServerFacts, skew_seconds: float) -> Iterator[Finding]:
             detail="takes no writes (a standby, or default_transaction_read_only)",
             code=ExitCode.USAGE,
         )
-    far = abs(skew_seconds) > CLOCK_SKEW_SECONDS_MAX
+    far = abs(skew_seconds) > CLOCKS_APART_SECONDS_MAX
     yield Finding(
         subject="clock",
         detail=f"the database is {skew_seconds:+.1f} s from this host"

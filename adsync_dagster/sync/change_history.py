@@ -56,7 +56,7 @@ def read_change_history(context: SyncContext, listed_from: datetime | None) -> S
     if since is None:
         if listed_from is not None:
             with context.session.transaction() as connection:
-                change_history.set_read_until(connection, context.account, listed_from)
+                change_history.set_read_until(connection, context.account, listed_from - OVERLAP)
         return report
     try:
         hints = _read(context, since, now)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from adsync_dagster.clock import Clock, clock_from_environment
+from adsync_dagster.clock import CLOCKS_APART_SECONDS_MAX, Clock, clock_from_environment
 from adsync_dagster.errors import AccountBlocked, CredentialBlocked
 from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
 from adsync_dagster.platforms.registry import adapter_for, grant_for, installed
@@ -139,6 +139,7 @@ class SyncContext:
     account: Account
     session: AccountSession
     client: PlatformClient
+    #: The session's: reads are dated by the database's time, not by that of this host.
     clock: Clock
     log: logging.Logger = logger
     #: The account's own rules of settlement, once it was asked for them.
@@ -169,9 +170,24 @@ def account_context(
         account.id, wait_seconds=lock_wait_seconds
     ) as session:
         client = environment.client(account)
+        _compare_clocks(environment.clock, session.clock, account, log)
         try:
             yield SyncContext(
-                account=account, session=session, client=client, clock=environment.clock, log=log
+                account=account, session=session, client=client, clock=session.clock, log=log
             )
         finally:
             client.close()
+
+
+def _compare_clocks(ours: Clock, servers: Clock, account: Account, log: logging.Logger) -> None:
+    """Say when this host's clock is wrong: schedules and access tokens go by it, reads do not."""
+    if ours is servers:
+        return
+    apart = (ours.now() - servers.now()).total_seconds()
+    if abs(apart) > CLOCKS_APART_SECONDS_MAX:
+        log.warning(
+            "[sync] %s: this host's clock is %+.0f s from the database's; reads are dated by the"
+            " database's. Set both by NTP",
+            account.key,
+            apart,
+        )

@@ -8,6 +8,7 @@ have a pool of their own: the next one finds the stages and the server's caches 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -22,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from adsync_dagster.clock import Clock
+from adsync_dagster.clock import CarriedClock, Clock
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, Blocked, Defect, Retryable, UsageError
 from adsync_dagster.warehouse.database_errors import connect_error, family_of, translated
@@ -96,6 +97,15 @@ class AccountSession:
         self._require_open()
         _pass_time_on(self._connection, self._clock)
         return self._connection
+
+    @property
+    def clock(self) -> Clock:
+        """The time of everything done in this session: the server's, or the virtual clock's.
+
+        Hosts take turns at an account, each in a session of its own. Dated by the one clock of
+        the server, the reads of a later session are later ones, and no host seals a day early.
+        """
+        return self._clock
 
     def end(self) -> None:
         """Give the connection up: it may serve another account from here on."""
@@ -193,18 +203,22 @@ class Database:
         any more, and never after an error that nobody foresaw.
         """
         pooled, connection = self._connect(self._sessions)
-        session = AccountSession(connection, self._clock, account_id)
+        session: AccountSession | None = None
         foreseen = False
         try:
             with translated():
                 _lock_account(connection, account_id, wait_seconds)
+                session = AccountSession(
+                    connection, _clock_of_server(connection, self._clock), account_id
+                )
                 yield session
             foreseen = True
         except (Retryable, Blocked):
             foreseen = True
             raise
         finally:
-            session.end()
+            if session is not None:
+                session.end()
             if _free_account(connection, account_id) and foreseen:
                 pooled.close()
             else:
@@ -248,6 +262,16 @@ def _pass_time_on(connection: Connection, clock: Clock) -> None:
     if clock.is_virtual:
         instant: datetime = clock.now()
         connection.execute(queries["set_virtual_time"], {"now": instant.isoformat()})
+
+
+def _clock_of_server(connection: Connection, clock: Clock) -> Clock:
+    """The server's time carried on; a virtual clock is the server's time already."""
+    if clock.is_virtual:
+        return clock
+    row = connection.execute(queries["read_clock"]).fetchone()
+    if row is None:
+        raise Defect("the server does not tell the time")
+    return CarriedClock(row[0], time.monotonic())
 
 
 def _prepare_account_session(connection: psycopg.Connection[Any], _record: object) -> None:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from adsync_dagster.errors import Defect
+from adsync_dagster.errors import Defect, OutdatedRead
 from adsync_dagster.records import Account, Level
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import level_query, queries
@@ -55,23 +55,36 @@ class EntityRef(NamedTuple):
 def merge_entities(
     connection: Connection, account: Account, level: Level, read_started_at: datetime
 ) -> MergeCounts:
-    """Merge the level's stage, inside the caller's transaction.
+    """Merge the level's stage, inside the caller's transaction. Unchanged rows are not written.
 
-    Unchanged rows are not written; a row that a later read wrote stays. `unchanged` counts both.
+    Raises OutdatedRead, to roll the transaction back, when a read recorded as later has written
+    a row that differs.
     """
     analyze_entities(connection, level)
     row = connection.execute(
         queries[_MERGE[level]],
         {"ad_account_id": account.id, "read_started_at": read_started_at},
     ).fetchone()
-    return merge_counts(row)
+    return merge_counts(row, account, read_started_at)
 
 
-def merge_counts(row: tuple[int, ...] | None) -> MergeCounts:
-    """Counts from a merge's answer of staged, new and written rows."""
+def merge_counts(
+    row: tuple[int, ...] | None, account: Account, read_started_at: datetime
+) -> MergeCounts:
+    """Counts from a merge's answer of staged, new, written and refused rows.
+
+    Raises OutdatedRead when rows were refused: called done, they would be lost.
+    """
     if row is None:
         raise Defect("a merge gave no answer")
-    staged, new, written = row
+    staged, new, written, refused = row
+    if refused:
+        raise OutdatedRead(
+            f"{refused} row(s) of {account.key} that were read at"
+            f" {read_started_at:%Y-%m-%d %H:%M:%S} UTC differ from what a read recorded as later"
+            " has stored: a clock went back. Nothing of the read is kept; it is tried again until"
+            " the recorded time has come. Set the database server's clock (adsync doctor)"
+        )
     return MergeCounts(inserted=new, updated=written - new, unchanged=staged - written)
 
 

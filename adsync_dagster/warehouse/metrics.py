@@ -23,8 +23,8 @@ def merge_metrics(
 ) -> MergeCounts:
     """Merge the metrics stage (of one level, or of all), inside the caller's transaction.
 
-    Entities nobody has seen get a stub and missing months their partition first. `unchanged`
-    counts rows that were the same and rows that a later read has already replaced.
+    Entities nobody has seen get a stub and missing months their partition first. Raises
+    OutdatedRead, to roll the transaction back, when a read recorded as later says otherwise.
     """
     analyze_metrics(connection)
     level_value = None if level is None else level.value
@@ -47,7 +47,7 @@ def merge_metrics(
         },
     ).fetchone()
     crash_point("metrics_merged")
-    return merge_counts(row)
+    return merge_counts(row, account, read_started_at)
 
 
 def absent_rows(

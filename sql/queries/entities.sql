@@ -7,7 +7,7 @@
 -- merge: a wrong status is put right by the next read, a refused one would be lost.
 
 -- merge_campaigns --
--- Stage into ad_campaigns; answers staged, inserted and updated rows.
+-- Stage into ad_campaigns; answers staged, new, written and refused rows.
 WITH staged AS MATERIALIZED (
   SELECT DISTINCT ON (s.platform_id) s.*
     FROM pg_temp.stage_campaigns s
@@ -43,7 +43,8 @@ WITH staged AS MATERIALIZED (
      AND (t.read_started_at IS NULL OR t.read_started_at <= excluded.read_started_at)
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged)
+SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged),
+       (SELECT count(*) FROM proposed) - (SELECT count(*) FROM merged)
 
 -- merge_ad_sets --
 -- Stage into ad_sets, linked to the campaigns that are known; answers as merge_campaigns.
@@ -91,7 +92,8 @@ WITH staged AS MATERIALIZED (
      AND (t.read_started_at IS NULL OR t.read_started_at <= excluded.read_started_at)
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged)
+SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged),
+       (SELECT count(*) FROM proposed) - (SELECT count(*) FROM merged)
 
 -- merge_ads --
 -- Stage into ads, linked to the ad sets and campaigns that are known; answers as merge_campaigns.
@@ -141,7 +143,8 @@ WITH staged AS MATERIALIZED (
      AND (t.read_started_at IS NULL OR t.read_started_at <= excluded.read_started_at)
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged)
+SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged),
+       (SELECT count(*) FROM proposed) - (SELECT count(*) FROM merged)
 
 -- known_ids --
 -- Every platform id of a level that the account ever had.

@@ -35,9 +35,10 @@ SELECT x.since, x.until, CASE WHEN x.since IS NOT NULL THEN ensure_metric_partit
 SELECT ensure_metric_partitions(%(since)s, %(until)s)
 
 -- merge_metrics --
--- Stage into ad_metrics; answers staged, inserted and updated rows. Of several staged rows of one
--- entity and day the last wins. Unchanged rows are not written. A row written by a read that
--- started later stays, and so does every row of a day of which a later complete read is recorded.
+-- Stage into ad_metrics; answers staged, new, written and refused rows. Of several staged rows of
+-- one entity and day the last wins. Unchanged rows are not written. A row written by a read that
+-- started later stays, and so does every row of a day of which a later complete read is recorded:
+-- those that differ are refused.
 -- Stored rows are looked up one by one through the key (LATERAL): right after a bulk insert the
 -- planner takes a table for empty, and joins it in quadratic time.
 WITH staged AS MATERIALIZED (
@@ -52,8 +53,9 @@ WITH staged AS MATERIALIZED (
   SELECT 'adset', g.platform_ad_set_id, g.id FROM ad_sets g WHERE g.ad_account_id = %(ad_account_id)s
   UNION ALL
   SELECT 'ad', d.platform_ad_id, d.id FROM ads d WHERE d.ad_account_id = %(ad_account_id)s
-), proposed AS MATERIALIZED (
-  SELECT s.*, e.id AS entity_id, t.entity_id IS NULL AS is_new
+), differing AS MATERIALIZED (
+  SELECT s.*, e.id AS entity_id, t.entity_id IS NULL AS is_new,
+         greatest(t.read_started_at, y.read_started_at) AS recorded_at
     FROM staged s
     -- Every staged entity has a row by now; if one had none, the insert fails and nothing is lost.
     LEFT JOIN entities e ON e.entity_type = s.entity_type AND e.platform_id = s.platform_id
@@ -66,15 +68,14 @@ WITH staged AS MATERIALIZED (
       OFFSET 0) t ON true
     LEFT JOIN ad_account_days y
       ON y.ad_account_id = %(ad_account_id)s AND y.date = s.date AND y.level = s.entity_type
-     AND y.read_started_at > %(read_started_at)s
-   WHERE y.date IS NULL
-     AND (t.entity_id IS NULL
-          OR ((t.read_started_at IS NULL OR t.read_started_at <= %(read_started_at)s)
-              AND (t.impressions, t.clicks, t.link_clicks, t.spend, t.reach, t.frequency, t.conversions,
-                   t.conversion_value, t.extra)
-                  IS DISTINCT FROM
-                  (s.impressions, s.clicks, s.link_clicks, s.spend, s.reach, s.frequency, s.conversions,
-                   s.conversion_value, s.extra)))
+   WHERE t.entity_id IS NULL
+      OR (t.impressions, t.clicks, t.link_clicks, t.spend, t.reach, t.frequency, t.conversions,
+          t.conversion_value, t.extra)
+         IS DISTINCT FROM
+         (s.impressions, s.clicks, s.link_clicks, s.spend, s.reach, s.frequency, s.conversions,
+          s.conversion_value, s.extra)
+), proposed AS (
+  SELECT * FROM differing WHERE recorded_at IS NULL OR recorded_at <= %(read_started_at)s
 ), merged AS (
   INSERT INTO ad_metrics AS t (
     date, entity_type, entity_id, ad_account_id, platform, impressions, clicks, link_clicks, spend, reach,
@@ -99,7 +100,8 @@ WITH staged AS MATERIALIZED (
      AND (t.read_started_at IS NULL OR t.read_started_at <= excluded.read_started_at)
   RETURNING 1
 )
-SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged)
+SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_new), (SELECT count(*) FROM merged),
+       (SELECT count(*) FROM differing) - (SELECT count(*) FROM merged)
 
 -- absent_rows --
 -- Stored numbers of the given days that the stage, a complete read of the level or of the given

@@ -17,6 +17,10 @@ SELECT set_config('TimeZone', 'UTC', false),
 -- Memory for the few sessions that stage and merge: sorts and stages stay off the disk.
 SELECT set_config('work_mem', '64MB', false), set_config('temp_buffers', '64MB', false)
 
+-- read_clock --
+-- The server's time. Reads are dated by it, whatever the clocks of the hosts say.
+SELECT clock_timestamp()
+
 -- set_virtual_time --
 -- Passes a test's or demo's clock on to adsync_now().
 SELECT set_config('adsync.now', %(now)s, false)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from harness import SkewedClock
 from warehouse_support import AD, merge, one
 
 from adsync_dagster.clock import SystemClock, VirtualClock
@@ -218,6 +219,19 @@ def test_the_system_clock_leaves_the_database_its_own(database_url: str) -> None
 
     assert first < second
     assert abs((datetime.now(tz=UTC) - second).total_seconds()) < 5
+
+
+def test_a_session_goes_by_the_servers_clock(database_url: str, account: Account) -> None:
+    """A host whose clock is hours fast or slow dates its reads like any other host."""
+    for apart in (timedelta(hours=6), timedelta(hours=-6)):
+        database = Database(database_url, SkewedClock(apart))
+        with database.account_session(account.id, wait_seconds=0) as session:
+            before = one(session.connection, "SELECT clock_timestamp()")
+            ours = [session.clock.now(), session.clock.now()]
+            after = one(session.connection, "SELECT clock_timestamp()")
+        database.dispose()
+
+        assert before - timedelta(seconds=2) < ours[0] < ours[1] <= after
 
 
 def test_sessions_are_set_up_for_long_work_and_sudden_death(connection: Connection) -> None:

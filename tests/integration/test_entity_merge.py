@@ -10,7 +10,7 @@ from warehouse_support import AD, AD_SET, CAMPAIGN, merge, merge_numbers, number
 from warehouse_support import paused as paused_
 
 from adsync_dagster.clock import VirtualClock
-from adsync_dagster.errors import Defect
+from adsync_dagster.errors import Defect, OutdatedRead
 from adsync_dagster.records import Account, Entity, Level
 from adsync_dagster.warehouse import changes, entities
 from adsync_dagster.warehouse.database import AccountSession, Connection
@@ -67,13 +67,17 @@ def test_every_changed_field_is_stored(
 def test_an_earlier_read_does_not_replace_a_later_one(
     session: AccountSession, account: Account
 ) -> None:
-    """A listing that started earlier and arrives later changes nothing and logs nothing."""
+    """A listing that started earlier and arrives later changes nothing, logs nothing, says so."""
     merge(session, account, [AD], T0)
     merge(session, account, [paused_(AD)], T0 + timedelta(minutes=10))
+    other = replace(AD, platform_id="a9")
 
-    late = merge(session, account, [AD], T0 + timedelta(minutes=5))
+    with pytest.raises(OutdatedRead, match=r"1 row\(s\) of facebook:act_501 that were read at"):
+        merge(session, account, [AD, other], T0 + timedelta(minutes=5))
 
-    assert late == MergeCounts(0, 0, 1)
+    same = merge(session, account, [paused_(AD)], T0 + timedelta(minutes=5))
+    assert same == MergeCounts(0, 0, 1)
+    assert one(session.connection, "SELECT count(*) FROM ads") == 1
     assert one(session.connection, "SELECT status FROM ads") == "PAUSED"
     assert changes.pending_summary(session.connection)[0].pending == 1
 

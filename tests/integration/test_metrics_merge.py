@@ -12,7 +12,7 @@ import pytest
 from psycopg.errors import RaiseException
 from warehouse_support import AD, merge_numbers, numbers, one
 
-from adsync_dagster.errors import Defect, IncompleteRead
+from adsync_dagster.errors import Defect, IncompleteRead, OutdatedRead
 from adsync_dagster.records import Account, DateRange, Level
 from adsync_dagster.warehouse import account_days, metrics
 from adsync_dagster.warehouse.database import AccountSession, Connection, Database
@@ -116,9 +116,11 @@ def test_the_read_that_started_later_wins(session: AccountSession, account: Acco
     """Of two reads of one day the one that started later wins, whichever is merged last."""
     merge_numbers(session, account, [numbers(spend="2")], T0 + timedelta(minutes=2))
 
-    assert merge_numbers(session, account, [numbers(spend="1")], T0) == MergeCounts(0, 0, 1)
+    with pytest.raises(OutdatedRead, match=r"1 row\(s\)"):
+        merge_numbers(session, account, [numbers("a9"), numbers(spend="1")], T0)
 
     assert stored(session.connection, "spend") == [(Decimal(2),)]
+    assert merge_numbers(session, account, [numbers(spend="2")], T0) == MergeCounts(0, 0, 1)
 
 
 def test_a_day_read_later_keeps_its_unchanged_rows(
@@ -130,9 +132,10 @@ def test_a_day_read_later_keeps_its_unchanged_rows(
     merge_numbers(session, account, [numbers(spend="2")], confirmed)
     account_days.record_read(session.connection, account, Level.AD, [DAY], confirmed)
 
-    stale = merge_numbers(session, account, [numbers(spend="1")], T0 + timedelta(hours=1))
+    for row in (numbers(spend="1"), numbers("a9")):
+        with pytest.raises(OutdatedRead):
+            merge_numbers(session, account, [row], T0 + timedelta(hours=1))
 
-    assert stale == MergeCounts(0, 0, 1)
     assert stored(session.connection, "spend") == [(Decimal(2),)]
     newer = merge_numbers(session, account, [numbers(spend="3")], T0 + timedelta(hours=3))
     assert newer == MergeCounts(0, 1, 0)
