@@ -124,6 +124,8 @@ class _AccountSync:
         self.report = report
         self.scope = scope
         self.final_syncs = FinalSyncReport(account_key=context.account.key)
+        #: The levels whose list was whole and is merged.
+        self.listed: set[Level] = set()
 
     def run(self) -> None:
         """Run the chosen steps; a throttle or a block ends them early, a bad read does not."""
@@ -182,12 +184,12 @@ class _AccountSync:
         except IncompleteRead as error:
             self._step_failed(step, error)
         else:
+            self.listed.add(level)
             self._step_done(step, words.split(":", maxsplit=1)[0], outcome, began)
 
     def _read_change_history(self, listed_from: datetime) -> None:
         """What no list shows: entities that came and went, switches that came back."""
-        listed = all(not self.report.steps[step].failed for step in ENTITY_STEPS)
-        outcome = read_change_history(self.context, listed_from if listed else None)
+        outcome = read_change_history(self.context, self.listed, listed_from)
         ads = self.report.steps[Step.ADS]
         ads.counts |= outcome.counts
         ads.note = ads.note or outcome.note

@@ -11,7 +11,7 @@ failure or because it was too much, the next one reads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -44,17 +44,22 @@ class _Found:
     left_since: datetime | None = None
 
 
-def read_change_history(context: SyncContext, listed_from: datetime | None) -> StepReport:
+def read_change_history(
+    context: SyncContext, listed: Collection[Level], listed_from: datetime
+) -> StepReport:
     """Store entities no list showed and log switches no poll saw.
 
-    `listed_from` is when the lists of this sync began, None when one of them failed. With an
-    account's first lists the history begins: they show everything there was.
+    `listed` are the levels whose list this sync has merged, and `listed_from` is when the first
+    list began. The switches of the others wait for one that is merged: what it then shows is
+    logged by itself, and must not be logged twice. With an account's first lists the history
+    begins: they show everything there was.
     """
     report = StepReport(counts={"hints": 0, "found": 0, "logged": 0})
     now = context.clock.now()
     since = _since(context, now)
+    is_whole = set(listed) == set(LEVELS)
     if since is None:
-        if listed_from is not None:
+        if is_whole:
             with context.session.transaction() as connection:
                 change_history.set_read_until(connection, context.account, listed_from - OVERLAP)
         return report
@@ -72,13 +77,15 @@ def read_change_history(context: SyncContext, listed_from: datetime | None) -> S
     if left := sum(one.left for one in found.values()):
         report.note = f"the change history names {left} more to look up; the next sync goes on"
         context.log.info("[sync] %s: %s", context.account.key, report.note)
-    told = _switches(context, hints, found)
+    shown = [hint for hint in hints if hint.level in listed]
+    told = _switches(context, shown, found)
     with context.session.transaction() as connection:
         if told:
             report.counts["logged"] = changes.log_hints(
                 connection, context.account, told, now - since
             )
-        change_history.set_read_until(connection, context.account, _read_until(now, found))
+        if is_whole:
+            change_history.set_read_until(connection, context.account, _read_until(now, found))
     return report
 
 

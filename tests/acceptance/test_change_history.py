@@ -299,3 +299,30 @@ def test_an_account_synced_by_an_earlier_version_reads_on_from_its_last_sync(
     assert synced.sync().error is None
 
     assert ad in stored_ads(synced)
+
+
+def test_switches_wait_for_a_list_that_is_whole(synced: Harness) -> None:
+    """While a list fails the history is read again from where it was: no switch is passed over."""
+    ad = next(
+        entity.id
+        for entity in synced.world.entities("act_501", "ad")
+        if entity.effective == "ACTIVE"
+    )
+    synced.world.pause("ad", ad)
+    synced.advance(hours=2)
+    synced.world.resume("ad", ad)
+    synced.advance(hours=3)
+    rule = synced.simulator.simulator.faults.arm("body", path="/ads$", count=None, text="{}")
+    report = synced.sync()
+    assert report.steps[Step.ADS].failed
+    assert report.steps[Step.ADS].counts["hints"] > 0
+    synced.simulator.simulator.faults.disarm(rule)
+    assert synced.log(ad) == []
+
+    sync_for_a_day(synced)
+
+    steps = [(row["old_status"], row["new_status"], row["source"]) for row in synced.log(ad)]
+    assert steps == [
+        ("ACTIVE", "PAUSED", "change_history"),
+        ("PAUSED", "ACTIVE", "change_history"),
+    ]
