@@ -82,13 +82,23 @@ class Rule:
     wait_seconds: float = THROTTLE_SECONDS
 
 
-_RENEW = "give this account a valid token with `adsync accounts add`"
+_RENEW = "get a valid token and store it with `adsync accounts add`"
 _WAIT = "asks us to call less often"
+_LOOK = (
+    "check the id: `adsync accounts discover --platform facebook` lists the accounts that a token"
+    " sees"
+)
 _RIGHT = "the token needs ads_read on this account"
 
 #: The first matching line decides: subcodes before texts before codes.
 RULES: tuple[Rule, ...] = (
-    Rule({100}, {33}, None, Kind.MISSING, "does not know the object, or hides it from this token"),
+    Rule(
+        {100},
+        {33},
+        None,
+        Kind.MISSING,
+        f"does not know the object, or hides it from this token; {_LOOK}",
+    ),
     Rule({100}, {1487534, 1504018}, None, Kind.TOO_MUCH, "says the report is too large"),
     Rule({2}, {1504038}, None, Kind.TOO_MUCH, "timed out computing the report"),
     Rule({-3}, {1504045}, None, Kind.TOO_MUCH, "says the report is too large"),
@@ -113,7 +123,7 @@ RULES: tuple[Rule, ...] = (
     Rule({104}, None, None, Kind.CREDENTIAL, "refuses appsecret_proof; check the app secret"),
     Rule({3, 10, 270, 294}, None, None, Kind.PERMISSION, f"refuses the access; {_RIGHT}"),
     Rule(range(200, 300), None, None, Kind.PERMISSION, f"refuses the access; {_RIGHT}"),
-    Rule({803}, None, None, Kind.MISSING, "does not know the object"),
+    Rule({803}, None, None, Kind.MISSING, f"does not know the object; {_LOOK}"),
     Rule({2642}, None, None, Kind.BAD_CURSOR, "no longer knows the paging cursor"),
     Rule(
         {2635},

@@ -61,7 +61,7 @@ class Rule:
     words: str
 
 
-_RENEW = "give this account a valid credential with `adsync accounts add`"
+_RENEW = "get a valid credential and store it with `adsync accounts add`"
 _TOKEN = Rule(Kind.CREDENTIAL, f"refuses the access token; {_RENEW}")
 _RIGHT = Rule(
     Kind.PERMISSION,

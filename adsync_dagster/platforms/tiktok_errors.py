@@ -79,7 +79,7 @@ class Rule:
     words: str
 
 
-_RENEW = "give this account a valid token with `adsync accounts add`"
+_RENEW = "get a valid token and store it with `adsync accounts add`"
 
 #: The first matching line decides.
 RULES: tuple[Rule, ...] = (

@@ -220,10 +220,11 @@ def google_accounts(stage: Stage) -> None:
 
 
 #: What the doctor says of each account above: its mark, what is wrong, what to do.
+STORE_IT = "get a valid token and store it with `adsync accounts add`"
 SAID = {
     "facebook:act_501": ("ok", "readable"),
-    "facebook:act_502": ("FAIL", "the token expired", "valid token with `adsync accounts add`"),
-    "facebook:act_503": ("FAIL", "password was changed", "valid token with `adsync accounts add`"),
+    "facebook:act_502": ("FAIL", "the token expired", STORE_IT),
+    "facebook:act_503": ("FAIL", "password was changed", STORE_IT),
     "facebook:act_504": ("FAIL", "needs ads_read on this account", "not this one"),
     "facebook:act_505": ("FAIL", "needs ads_read"),
     "facebook:act_506": ("warn", "is disabled", "Account Quality"),
