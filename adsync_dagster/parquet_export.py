@@ -135,7 +135,8 @@ def _targets(out: Path, days: DateRange, levels: Sequence[Level]) -> dict[Path, 
                 " same money: choose it with --level, or name a folder"
             )
         return {out: levels[0]}
-    if out.exists() and not out.is_dir():
+    looks_like_a_file = bool(out.suffix) and not out.suffix[1:].isdigit()
+    if not out.is_dir() and (out.exists() or looks_like_a_file):
         raise UsageError(f"{out} is neither a folder nor a {SUFFIX} file; choose another --out")
     span = f"{days.since.isoformat()}_{days.until.isoformat()}{SUFFIX}"
     files: dict[Path, Level | None] = {

@@ -323,6 +323,10 @@ def test_the_command_tells_what_is_not_final(
     assert told["account_days"] == {"sealed": 0, "reconciled": 0, "open": 10}
     again = shell.run("export", *march, "--out", "ads.parquet", "--level", "ad")
     assert "--force" in again.complaint(2)
+    for name in ("out.csv", "ads.parq"):
+        assert f"{name} is neither" in shell.run("export", *march, "--out", name).complaint(2)
+        assert not (tmp_path / name).exists()
+    assert shell.run("export", *march, "--out", "2026.03").code == 0
     wrong = shell.run("export", "--from", "2026-03-31", "--until", "2026-03-01", "--out", "x")
     assert "lies after" in wrong.complaint(2)
     assert "campaign" in shell.run("export", *march, "--out", "x", "--level", "keyword").complaint(
