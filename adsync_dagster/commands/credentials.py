@@ -34,10 +34,12 @@ def read_credential(
     for one only.
     """
     sources = [token_env is not None, token_file is not None, token_stdin]
-    if sum(sources) != 1:
+    if not any(sources):
         raise UsageError(
             "say where the token is: --token-env NAME, --token-file PATH or --token-stdin"
         )
+    if sum(sources) > 1:
+        raise UsageError("give only one of --token-env NAME, --token-file PATH or --token-stdin")
     text = _read(token_env, token_file).strip()
     form = plugin.credential
     if len(form.needed) == 1 and not text.startswith("{"):

@@ -89,10 +89,12 @@ def test_a_malformed_google_credential(tmp_path: Path, text: str, words: str) ->
 
 
 def test_exactly_one_source_is_needed(tmp_path: Path) -> None:
-    """None, or two, is refused with the three there are."""
-    for sources in ({}, {"token_env": "A", "token_file": tmp_path}):
-        with pytest.raises(UsageError, match="--token-env NAME, --token-file PATH or --token-"):
-            read(**sources)  # type: ignore[arg-type]
+    """None, or two, is refused with the three there are, and each in its own words."""
+    three = "--token-env NAME, --token-file PATH or --token-stdin"
+    with pytest.raises(UsageError, match=f"^say where the token is: {three}$"):
+        read()
+    with pytest.raises(UsageError, match=f"^give only one of {three}$"):
+        read(token_env="A", token_file=tmp_path)
 
 
 def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
