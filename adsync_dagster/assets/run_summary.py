@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from adsync_dagster.sync.reports import AccountReport, Step
+from adsync_dagster.wording import counted
 
 #: Accounts shown; those that failed come first.
 ACCOUNTS_SHOWN_MAX = 50
@@ -25,12 +26,12 @@ _HEADINGS = (
 
 
 def result_of(report: AccountReport) -> str:
-    """How an account fared, in a word."""
+    """How an account fared, in a few words."""
     if report.busy:
         return "busy"
     if report.error is None:
         return "done"
-    return {"blocked": "blocked", "retryable": "tried again"}.get(
+    return {"blocked": "blocked", "retryable": "failed, will be tried again"}.get(
         report.error_family or "", "failed"
     )
 
@@ -74,7 +75,10 @@ def summary_lines(reports: Sequence[AccountReport]) -> str:
         for row in rows
     ]
     if len(reports) > len(shown):
-        lines.append(f"and {len(reports) - len(shown):,} more accounts, all done")
+        hidden = _ordered(reports)[ACCOUNTS_SHOWN_MAX:]
+        undone = sum(not report.ok for report in hidden)
+        how = f"{undone:,} of them not done" if undone else "all done"
+        lines.append(f"and {counted(len(hidden), 'more account', 'more accounts')}, {how}")
     return "\n".join(lines)
 
 

@@ -268,6 +268,18 @@ def test_the_closing_table_puts_failed_accounts_first_and_stays_short() -> None:
     ]
 
 
+def test_failed_accounts_that_are_not_shown_are_counted() -> None:
+    """Where more failed than are shown, the last line does not call the rest done."""
+    reports = [AccountReport(account_key=f"facebook:{n:03}", pending=n) for n in range(100)]
+    for report in reports[:60]:
+        report.error, report.error_family = "throttled", "retryable"
+
+    lines = summary_lines(reports).splitlines()
+
+    assert lines[1].split("  ")[:2] == ["facebook:000", "failed, will be tried again"]
+    assert lines[-1] == "and 50 more accounts, 10 of them not done"
+
+
 def test_the_failure_names_the_accounts_and_what_helps() -> None:
     """A run's failure tells waiting, blocked and buggy accounts apart, in order, for people."""
     failure = failure_of(
