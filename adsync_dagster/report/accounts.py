@@ -13,8 +13,9 @@ from markupsafe import Markup
 from adsync_dagster.report import charts
 from adsync_dagster.report.charts import Cell
 from adsync_dagster.report.facts import Facts
-from adsync_dagster.report.formats import counted, duration, instant, money
+from adsync_dagster.report.formats import duration, instant, money
 from adsync_dagster.warehouse.report import AccountRow, DayRow, PendingCount
+from adsync_dagster.wording import counted
 
 #: Classes of residuals that are no explanation.
 NO_REASON = frozenset({"unexplained", "not_classified"})

@@ -102,8 +102,3 @@ def with_code(text: str) -> Markup:
         for index, part in enumerate(text.split("`"))
     ]
     return Markup("").join(parts)
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """`1 day`, `2 days`."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -16,6 +16,7 @@ from adsync_dagster import __version__
 from adsync_dagster.errors import UsageError
 from adsync_dagster.report import charts, formats
 from adsync_dagster.report.model import Page
+from adsync_dagster.wording import counted
 
 _FILTERS = (
     "money",
@@ -23,7 +24,6 @@ _FILTERS = (
     "day",
     "instant",
     "duration",
-    "counted",
     "shown",
     "with_code",
     "sentence",
@@ -42,6 +42,7 @@ def render(page: Page) -> str:
     )
     for name in _FILTERS:
         templates.filters[name] = getattr(formats, name)
+    templates.filters["counted"] = counted
     templates.globals["legend"] = charts.legend
     style = templates.loader.get_source(templates, "report.css")[0] if templates.loader else ""
     return templates.get_template("report.html.j2").render(

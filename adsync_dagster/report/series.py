@@ -14,7 +14,8 @@ from markupsafe import Markup
 from adsync_dagster.report import charts
 from adsync_dagster.report.charts import Bar
 from adsync_dagster.report.facts import WAITING_BOUNDS, Facts
-from adsync_dagster.report.formats import counted, duration, money
+from adsync_dagster.report.formats import duration, money
+from adsync_dagster.wording import counted
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,9 +8,10 @@ from datetime import timedelta
 from enum import StrEnum
 
 from adsync_dagster.report.facts import Facts
-from adsync_dagster.report.formats import counted, instant
-from adsync_dagster.sync.verdict import WHAT_TO_DO
+from adsync_dagster.report.formats import instant
+from adsync_dagster.sync.verdict import COMMANDS
 from adsync_dagster.warehouse.report import AccountRow
+from adsync_dagster.wording import counted
 
 
 class Level(StrEnum):
@@ -60,7 +61,7 @@ def judge(facts: Facts) -> Verdict:
             sentence="Without an account there is nothing to judge. Add one with `adsync accounts"
             " add`, then sync it.",
         )
-    reasons = (*_findings(facts), *_late_days(facts, active), *_never_synced(active))
+    reasons = tuple(_findings(facts))
     if reasons:
         return Verdict(
             level=Level.INCOMPLETE,
@@ -83,51 +84,12 @@ def _findings(facts: Facts) -> list[Reason]:
     return [
         Reason(
             words=f"{question.asks}: {question.findings.total:,}",
-            what_to_do=WHAT_TO_DO[question.name],
+            what_to_do=COMMANDS[question.name],
             found=question.findings.total,
             rows=tuple(tuple(row.items()) for row in question.findings.rows[:_ROWS_SHOWN]),
         )
         for question in facts.questions
         if question.findings.total
-    ]
-
-
-def _late_days(facts: Facts, active: Sequence[AccountRow]) -> list[Reason]:
-    """Days past the account's own window, which can be shorter than the platform's longest."""
-    if any(q.name == "open_days_past_due" and q.findings.total for q in facts.questions):
-        return []
-    late = [account for account in active if account.days_overdue]
-    if not late:
-        return []
-    days = sum(account.days_overdue for account in late)
-    return [
-        Reason(
-            words=f"days that should be sealed by now: {days:,}",
-            what_to_do=WHAT_TO_DO["open_days_past_due"],
-            found=len(late),
-            rows=tuple(
-                (("account", account.account), ("days", account.days_overdue))
-                for account in late[:_ROWS_SHOWN]
-            ),
-        )
-    ]
-
-
-def _never_synced(active: Sequence[AccountRow]) -> list[Reason]:
-    """Accounts of which nothing is known cannot be complete, however new they are."""
-    never = [account for account in active if account.first_synced_at is None]
-    if not never:
-        return []
-    return [
-        Reason(
-            words=f"accounts that never had a complete sync: {len(never):,}",
-            what_to_do="Nothing is known of them. Run `adsync sync`, or wait for the schedule.",
-            found=len(never),
-            rows=tuple(
-                (("account", account.account), ("last error", account.last_sync_error))
-                for account in never[:_ROWS_SHOWN]
-            ),
-        )
     ]
 
 

@@ -1,11 +1,13 @@
 """Whether the warehouse is complete: the questions that the promise depends on, in one place.
 
-`adsync verify`, the asset checks and the completeness report ask the same ones.
+`adsync verify`, the completeness report and the asset checks ask these six with the same
+bounds. The asset checks have a seventh, `oldest_pending_age`, which only warns that work is
+slow. The report also says "not complete yet" while work that is not late is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -24,7 +26,7 @@ PENDING_OLD = timedelta(hours=1)
 SYNC_STALE = timedelta(hours=26)
 _ALL_ROWS = 10_000_000
 
-#: What to do when a check fails, by check name.
+#: What to do in Dagster's UI when a check fails, by check name.
 WHAT_TO_DO: Mapping[str, str] = {
     "no_final_sync_overdue": (
         "Read the error column. Is the daemon running and status_change_sensor on? Run"
@@ -55,6 +57,35 @@ WHAT_TO_DO: Mapping[str, str] = {
     ),
 }
 
+#: The same as commands, for `adsync verify` and the report; by question.
+COMMANDS: Mapping[str, str] = {
+    "no_final_sync_overdue": (
+        "Run `adsync final-sync ACCOUNT`. If changes stay, their error says why; `adsync doctor`"
+        " tells whether daemon and sensor are on."
+    ),
+    "residuals_explained": (
+        "Run `adsync sync ACCOUNT --from DAY --until DAY` with the day listed. A residual that"
+        " stays is money the platform reports and shows under no entity."
+    ),
+    "open_days_past_due": (
+        "Run `adsync settle ACCOUNT`; if a day stays open, the account's last error says why."
+    ),
+    "triggers_present_and_enabled": (
+        "Run `adsync migrate`, or ALTER TABLE ... ENABLE ALWAYS TRIGGER ... for the trigger"
+        " listed; then `adsync safety-net`, which logs what was missed."
+    ),
+    "every_account_synced": (
+        "Run `adsync sync ACCOUNT`, or wait for the schedule; `adsync doctor` tells whether it"
+        " is on. Of an account that was never synced whole nothing is known."
+    ),
+    "no_account_blocked": (
+        "Correct what the reason names (renew the token with `adsync accounts add`, restore the"
+        " permission), then run `adsync sync ACCOUNT`."
+    ),
+}
+
+Rules = Mapping[Platform, SettlementRules]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -65,6 +96,53 @@ class Question:
     findings: Findings
     #: True: a person must act. False: running again helps, or a bug must be found.
     needs_person: bool = False
+
+
+#: By name, in the order they are told: what a finding is called, and how it is found (on a
+#: connection, by the platforms' rules, with at most so many rows).
+_ASKED: Mapping[str, tuple[str, Callable[[Connection, Rules, int], Findings]]] = {
+    "no_final_sync_overdue": (
+        "final syncs overdue",
+        lambda connection, _rules, rows_max: checks.overdue_final_syncs(
+            connection, FINAL_SYNC_OVERDUE, rows_max=rows_max
+        ),
+    ),
+    "residuals_explained": (
+        "residuals without a reason",
+        lambda connection, _rules, rows_max: checks.unexplained_residuals(
+            connection, rows_max=rows_max
+        ),
+    ),
+    "open_days_past_due": (
+        "accounts with open days past due",
+        lambda connection, rules, rows_max: checks.overdue_open_days(
+            connection, rules, rows_max=rows_max
+        ),
+    ),
+    "triggers_present_and_enabled": (
+        "triggers that would not fire",
+        lambda connection, _rules, _rows_max: checks.silent_triggers(connection),
+    ),
+    "every_account_synced": (
+        "accounts never synced whole, or not lately",
+        lambda connection, _rules, rows_max: checks.stale_accounts(
+            connection, SYNC_STALE, rows_max=rows_max
+        ),
+    ),
+    "no_account_blocked": (
+        "things that wait for a person",
+        lambda connection, _rules, rows_max: checks.blocked_accounts(connection, rows_max=rows_max),
+    ),
+}
+_NEEDS_PERSON = frozenset({"no_account_blocked"})
+
+
+def findings_of(
+    name: str, connection: Connection, rules: Rules, *, rows_max: int = checks.ROWS_MAX
+) -> Findings:
+    """The answer to one question over all active accounts."""
+    _, find = _ASKED[name]
+    return find(connection, rules, rows_max)
 
 
 def ask(environment: Environment) -> list[Question]:
@@ -78,40 +156,15 @@ def questions(
 ) -> list[Question]:
     """The same, on a connection whose snapshot other questions share; for some accounts only."""
     rows_max = checks.ROWS_MAX if accounts is None else _ALL_ROWS
+    rules = rules_in_use(environment)
     asked = [
         Question(
-            name="no_final_sync_overdue",
-            asks="final syncs overdue",
-            findings=checks.overdue_final_syncs(connection, FINAL_SYNC_OVERDUE, rows_max=rows_max),
-        ),
-        Question(
-            name="residuals_explained",
-            asks="residuals without a reason",
-            findings=checks.unexplained_residuals(connection, rows_max=rows_max),
-        ),
-        Question(
-            name="open_days_past_due",
-            asks="accounts with open days past due",
-            findings=checks.overdue_open_days(
-                connection, rules_in_use(environment), rows_max=rows_max
-            ),
-        ),
-        Question(
-            name="triggers_present_and_enabled",
-            asks="triggers that would not fire",
-            findings=checks.silent_triggers(connection),
-        ),
-        Question(
-            name="every_account_synced",
-            asks="accounts without a recent whole sync",
-            findings=checks.stale_accounts(connection, SYNC_STALE, rows_max=rows_max),
-        ),
-        Question(
-            name="no_account_blocked",
-            asks="things that wait for a person",
-            findings=checks.blocked_accounts(connection, rows_max=rows_max),
-            needs_person=True,
-        ),
+            name=name,
+            asks=words,
+            findings=findings_of(name, connection, rules, rows_max=rows_max),
+            needs_person=name in _NEEDS_PERSON,
+        )
+        for name, (words, _) in _ASKED.items()
     ]
     return asked if accounts is None else [_of(question, set(accounts)) for question in asked]
 

@@ -91,17 +91,24 @@ def overdue_open_days(
     *,
     rows_max: int = ROWS_MAX,
 ) -> Findings:
-    """Accounts with days that should have been sealed by now, also days never read at all."""
+    """Accounts with days that should have been sealed by now, also days never read at all.
+
+    By the account's own window; the platform's where no sync has noted the account's yet.
+    """
     settled = [
         {
             "platform": platform,
-            "days": rule.window_days + rule.margin_days + SEALING_GRACE_DAYS,
+            "settles_after_days": rule.window_days + rule.margin_days,
             "retention_days": rule.retention_days,
         }
         for platform, rule in rules.items()
     ]
     return _find(
-        connection, "check_overdue_open_days", rules=json.dumps(settled), rows_max=rows_max
+        connection,
+        "check_overdue_open_days",
+        rules=json.dumps(settled),
+        grace_days=SEALING_GRACE_DAYS,
+        rows_max=rows_max,
     )
 
 
@@ -113,7 +120,10 @@ def silent_triggers(connection: Connection) -> Findings:
 def stale_accounts(
     connection: Connection, after: timedelta, *, rows_max: int = ROWS_MAX
 ) -> Findings:
-    """Active accounts that nothing blocks and that had no whole sync for that long."""
+    """Active accounts that nothing blocks and that had no whole sync ever, or for that long.
+
+    `is_new` is true, else None, for one that was added within that time and waits for its first.
+    """
     return _find(
         connection, "check_stale_accounts", seconds=after.total_seconds(), rows_max=rows_max
     )

@@ -65,18 +65,21 @@ SELECT coalesce(d.residual_class, 'not classified') AS class, d.state, count(DIS
 
 -- check_overdue_open_days --
 -- Accounts with days that should be sealed by now. A day that was never read has no row, so
--- the sealed rows are counted against the days there are, three levels each. :rules is a JSON
--- list of {platform, days after which a day is overdue, retention_days}.
+-- the sealed rows are counted against the days there are, three levels each. How long a day
+-- takes to settle is the account's own (settles_after_days, as v_account_completeness counts
+-- it); the platform's longest serves only until a sync has noted it. An account without a
+-- history start was never synced, which check_stale_accounts tells. :rules is a JSON list of
+-- {platform, settles_after_days, retention_days}; :grace_days is what sealing may take on top.
 WITH rules AS (
   SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb)
-    AS r(platform text, days integer, retention_days integer)
+    AS r(platform text, settles_after_days integer, retention_days integer)
 ), due AS (
   SELECT a.id, a.platform || ':' || a.platform_account_id AS account, a.blocked_reason,
          a.last_sync_error,
          greatest(a.history_start, local.today - (r.retention_days - 1)) AS since,
-         local.today - (r.days + 1) AS until
+         local.today - (coalesce(a.settles_after_days, r.settles_after_days) + %(grace_days)s + 1) AS until
     FROM ad_accounts a
-    JOIN rules r USING (platform)
+    LEFT JOIN rules r USING (platform)
     CROSS JOIN LATERAL (SELECT (adsync_now() AT TIME ZONE a.timezone)::date AS today) local
    WHERE a.is_active AND a.history_start IS NOT NULL
 ), found AS (
@@ -121,15 +124,19 @@ SELECT count(*) OVER () AS total, wanted.tablename AS "table", wanted.triggernam
  LIMIT %(rows_max)s
 
 -- check_stale_accounts --
--- Active accounts that nothing blocks and that had no whole sync for :seconds; a new account
--- gets that long for its first one.
+-- Active accounts that nothing blocks and that never had a whole sync, or none for :seconds.
+-- An account that was never synced is not complete, however new it is: nothing is known of it.
+-- Those added within :seconds come last, so that the first row says whether all of them are new.
 SELECT count(*) OVER () AS total,
        a.platform || ':' || a.platform_account_id AS account, a.name,
-       a.last_synced_at, a.last_sync_attempted_at, a.last_sync_error AS error
+       a.last_synced_at, a.last_sync_attempted_at, a.last_sync_error AS error,
+       CASE WHEN a.first_synced_at IS NULL AND coalesce(a.last_synced_at, a.created_at) >= since.bound
+            THEN true END AS is_new
   FROM ad_accounts a
+ CROSS JOIN (SELECT adsync_now() - make_interval(secs => %(seconds)s) AS bound) since
  WHERE a.is_active AND a.blocked_reason IS NULL
-   AND coalesce(a.last_synced_at, a.created_at) < adsync_now() - make_interval(secs => %(seconds)s)
- ORDER BY a.last_synced_at NULLS FIRST, account
+   AND (a.first_synced_at IS NULL OR coalesce(a.last_synced_at, a.first_synced_at) < since.bound)
+ ORDER BY is_new NULLS FIRST, a.last_synced_at NULLS FIRST, account
  LIMIT %(rows_max)s
 
 -- check_blocked_accounts --

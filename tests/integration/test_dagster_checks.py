@@ -18,8 +18,10 @@ from adsync_dagster.assets.status_change_log import AD_STATUS_CHANGE_LOG
 from adsync_dagster.clock import VirtualClock
 from adsync_dagster.definitions import build_definitions
 from adsync_dagster.records import Account
+from adsync_dagster.report.service import write_report
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.environment import Environment
+from adsync_dagster.sync.verdict import ask
 from adsync_dagster.warehouse import accounts
 from adsync_dagster.warehouse.checks import ROWS_MAX
 from adsync_dagster.warehouse.database import Database
@@ -265,6 +267,73 @@ def test_an_account_without_a_sync_for_a_day_is_listed_with_its_error(
     assert {n for n, c in checks.items() if not c.passed} == {"every_account_synced"}
     [row] = rows(checks["every_account_synced"])
     assert (row["account"], row["error"]) == (synced.key, "half a page")
+
+
+def test_an_account_that_was_never_synced_is_not_complete(
+    environment: Environment, database: Database, clock: VirtualClock, tmp_path: Path
+) -> None:
+    """However new it is, nothing is known of it: verify, checks and report say the same.
+
+    The check only warns while its first sync is not late, so that nobody is called out of bed.
+    """
+    account = add_accounts(database, 1)[0]
+
+    found = {one.name for one in ask(environment) if one.findings.total}
+    assert failing(environment) == found == {"every_account_synced"}
+    check = run_checks(environment)["every_account_synced"]
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    summary = write_report(environment, tmp_path / "report.html")
+    assert (summary.verdict, len(summary.reasons)) == ("incomplete", 1)
+
+    clock.instant += timedelta(hours=27)
+    check = run_checks(environment)["every_account_synced"]
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+
+    with database.connection() as connection:
+        accounts.set_blocked(connection, account, "credential", "expired")
+    assert failing(environment) == {"no_account_blocked"}
+
+
+def test_one_late_account_among_new_ones_is_an_error(
+    environment: Environment, database: Database, synced: Account
+) -> None:
+    """The warning for new accounts never covers an old one, wherever it stands in the list."""
+    execute(database, "UPDATE ad_accounts SET last_synced_at = adsync_now() - interval '27 hours'")
+    add_accounts(database, 3)
+    execute(
+        database,
+        "UPDATE ad_accounts SET first_synced_at = NULL, last_synced_at = NULL WHERE id <> %s",
+        synced.id,
+    )
+
+    check = run_checks(environment)["every_account_synced"]
+
+    assert check.metadata["found"].value == 3
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+
+
+def test_days_are_due_by_the_accounts_own_window(
+    environment: Environment,
+    database: Database,
+    synced: Account,
+    clock: VirtualClock,
+    tmp_path: Path,
+) -> None:
+    """An account that settles after four days is late after six, not after the platform's 30."""
+    execute(database, "UPDATE ad_accounts SET settles_after_days = 4")
+    for days, late in ((6, set()), (1, {"open_days_past_due"})):
+        clock.instant += timedelta(days=days)
+        execute(database, "UPDATE ad_accounts SET last_synced_at = adsync_now()")
+        found = {one.name for one in ask(environment) if one.findings.total}
+        assert failing(environment) == found == late
+        with psycopg.connect(database.url) as connection:
+            connection.execute(
+                "SELECT set_config('adsync.now', %s, false)", [clock.instant.isoformat()]
+            )
+            row = connection.execute(
+                "SELECT bool_or(overdue) FROM v_account_completeness"
+            ).fetchone()
+        assert row == (bool(late),)
 
 
 def test_a_removed_account_is_nobodys_worry(

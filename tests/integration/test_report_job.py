@@ -63,7 +63,7 @@ def test_the_job_writes_the_page_and_shows_the_headline(
     assert "Not complete" in page.read_text(encoding="utf-8")
     assert metadata["verdict"] == "Not complete"
     assert (metadata["accounts"], metadata["final_syncs_owed"]) == (2, 1)
-    assert metadata["why_not_complete"] == "- accounts that never had a complete sync: 1"
+    assert metadata["why_not_complete"] == "- accounts never synced whole, or not lately: 1"
 
 
 def test_a_warehouse_without_accounts_is_unknown(environment: Environment) -> None:

@@ -25,6 +25,7 @@ from adsync_dagster.schedules import SAFETY_NET_CRON, build_schedules
 from adsync_dagster.sensors import build_sensors
 from adsync_dagster.settings import Settings
 from adsync_dagster.sync.reports import Step
+from adsync_dagster.sync.verdict import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 
@@ -238,6 +239,9 @@ def test_loading_needs_no_database() -> None:
 def test_every_check_says_what_to_do() -> None:
     """A failing check tells the operator the next step, and no advice is left over."""
     assert set(WHAT_TO_DO) == {check.name for check in CHECKS}
+    # `adsync verify` and the report ask all but the warning about slow work, and say commands.
+    assert set(COMMANDS) == set(WHAT_TO_DO) - {"oldest_pending_age"}
+    assert not [text for text in COMMANDS.values() if "launchpad" in text or "_job" in text]
 
 
 def test_no_configuration_field_takes_a_secret_or_an_address() -> None:

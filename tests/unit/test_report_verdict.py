@@ -13,7 +13,7 @@ import pytest
 from adsync_dagster.report.facts import WAITING_BOUNDS, Facts
 from adsync_dagster.report.model import build
 from adsync_dagster.report.verdict import Level, judge
-from adsync_dagster.sync.verdict import Question
+from adsync_dagster.sync.verdict import COMMANDS, Question
 from adsync_dagster.warehouse.checks import Findings
 from adsync_dagster.warehouse.report import AccountRow, DayRow, PendingCount, WaitingTimes
 
@@ -96,24 +96,16 @@ def test_the_account_that_is_furthest_behind_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "words"),
-    [
-        ({"questions": [question(3)]}, "things: 3"),
-        ({"accounts": [replace(ACCOUNT, days_overdue=2)]}, "days that should be sealed by now: 2"),
-        (
-            {"accounts": [ACCOUNT, replace(ACCOUNT, account="x:1", first_synced_at=None)]},
-            "accounts that never had a complete sync: 1",
-        ),
-    ],
+    "name", ["open_days_past_due", "every_account_synced", "residuals_explained"]
 )
-def test_anything_missing_is_not_complete(what: dict[str, Any], words: str) -> None:
-    """A finding of verify, a day past due, an account nothing is known of: each is a reason."""
-    verdict = judge(replace(facts(ACCOUNT), **what))
+def test_anything_missing_is_not_complete(name: str) -> None:
+    """Whatever `adsync verify` finds is a reason, with the command that helps."""
+    verdict = judge(facts(ACCOUNT, questions=[question(0), question(3, name)]))
 
     assert verdict.level is Level.INCOMPLETE
     assert verdict.title == "Not complete"
-    assert [reason.words for reason in verdict.reasons] == [words]
-    assert verdict.reasons[0].what_to_do
+    assert [reason.words for reason in verdict.reasons] == ["things: 3"]
+    assert verdict.reasons[0].what_to_do == COMMANDS[name]
 
 
 @pytest.mark.parametrize(
