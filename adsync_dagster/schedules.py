@@ -26,14 +26,13 @@ from adsync_dagster.jobs import (
 from adsync_dagster.settings import Settings
 from adsync_dagster.warehouse import accounts, checks
 from adsync_dagster.warehouse.database import Database
+from adsync_dagster.wording import NO_ACCOUNT, as_sentence
 
 SETTLE_CRON = "30 4 * * *"
 SAFETY_NET_CRON = "0 2 * * 0"
 HEALTH_CHECKS_CRON = "*/30 * * * *"
 #: When the daily settle job has had time to seal what it can.
 COMPLETENESS_REPORT_CRON = "0 6 * * *"
-
-NO_ACCOUNT = "There is no active account: add one with `adsync accounts add`."
 
 ScheduleAnswer = list[dg.RunRequest] | dg.SkipReason
 
@@ -50,7 +49,7 @@ def window_requests(
         active = {account.key for account in accounts.list_accounts(connection)}
         locked = checks.locked_accounts(connection)
     if not active:
-        return dg.SkipReason(NO_ACCOUNT)
+        return dg.SkipReason(as_sentence(NO_ACCOUNT))
     keys = ensure_partitions(context.instance, active)
     busy = accounts_in_flight(context.instance, kinds, keys, locked=locked, now=SystemClock().now())
     windows = cut_windows(
@@ -203,7 +202,7 @@ def _one_run(
     with warehouse.connection() as connection:
         count = len(accounts.list_accounts(connection))
     if not count:
-        return dg.SkipReason(NO_ACCOUNT)
+        return dg.SkipReason(as_sentence(NO_ACCOUNT))
     if kind_in_flight(context.instance, kind):
         return dg.SkipReason(f"Nothing started: the last {kind} run has not ended.")
     return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())

@@ -30,6 +30,7 @@ from adsync_dagster.settings import Settings
 from adsync_dagster.warehouse import accounts, changes, checks
 from adsync_dagster.warehouse.changes import PendingSummary
 from adsync_dagster.warehouse.database import Database
+from adsync_dagster.wording import NO_ACCOUNT, as_sentence, counted
 
 #: Runs asked for in one tick; the windows that waited longest come first, the rest next time.
 REQUESTS_MAX = 25
@@ -38,11 +39,6 @@ TICK_SECONDS_MAX = 35.0
 #: Accounts shown in the observation on the log.
 ACCOUNTS_SHOWN = 20
 NEW_ACCOUNT_INTERVAL_SECONDS = 30
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 change`, `2 changes`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 @dataclass(slots=True)
@@ -74,11 +70,10 @@ class Findings:
         return "; ".join([f"{owed} owe a final sync", *self._why_not_due(), *runs])
 
     def _why_not_due(self) -> list[str]:
-        blocked, due, pending = self.total("blocked"), self.total("due"), self.total("pending")
-        words = [f"{due} due now"]
-        if pending - due:
-            words.append(f"{pending - due} failed before and wait for their next attempt")
-        if blocked:
+        words = [f"{self.total('due')} due now"]
+        if failed := self.total("failed"):
+            words.append(f"{failed} failed before and wait for their next attempt")
+        if blocked := self.total("blocked"):
             words.append(f"{blocked} blocked until a person acts (check no_account_blocked)")
         return words
 
@@ -243,7 +238,7 @@ def build_new_account_sensor() -> dg.SensorDefinition:
             return dg.SkipReason(
                 f"No new account: all {len(active)} active accounts have their partition."
                 if active
-                else "There is no account yet: add one with `adsync accounts add`."
+                else as_sentence(NO_ACCOUNT)
             )
         return dg.SensorResult(dynamic_partitions_requests=[AD_ACCOUNTS.build_add_request(new)])
 

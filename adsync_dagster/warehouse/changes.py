@@ -42,6 +42,8 @@ class PendingSummary(NamedTuple):
     pending: int
     due: int
     blocked: int
+    #: Neither due nor blocked: an attempt failed, and the next one is not due yet.
+    failed: int
     oldest: datetime
     max_seq: int
     max_attempts: int
@@ -162,9 +164,9 @@ def release(
     return cursor.rowcount
 
 
-def pending_summary(connection: Connection, *, also_inactive: bool = False) -> list[PendingSummary]:
-    """What each account owes; accounts that owe nothing are not listed."""
-    rows = connection.execute(queries["pending_summary"], {"also_inactive": also_inactive})
+def pending_summary(connection: Connection) -> list[PendingSummary]:
+    """What each active account owes; accounts that owe nothing are not listed."""
+    rows = connection.execute(queries["pending_summary"])
     return [PendingSummary(*row) for row in rows.fetchall()]
 
 

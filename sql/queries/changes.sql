@@ -81,13 +81,18 @@ UPDATE ad_status_change_log
    AND (%(log_ids)s::uuid[] IS NULL OR id = ANY (%(log_ids)s))
 
 -- pending_summary --
--- What is owed, per account: the sensor's whole question. Late commits simply appear here.
-SELECT a.platform || ':' || a.platform_account_id, count(*),
-       count(*) FILTER (WHERE l.next_attempt_at <= adsync_now()), count(*) FILTER (WHERE l.blocked_reason IS NOT NULL),
-       min(l.created_at), max(l.change_seq), max(l.attempts)
+-- What is owed, per active account: the sensor's whole question. Late commits simply appear here.
+-- Blocked changes, and those of a blocked account, are due as well when their hour is over: a
+-- person may have acted. `failed` waits for its next attempt, and nothing blocks it.
+SELECT a.platform || ':' || a.platform_account_id AS account_key, count(*) AS pending,
+       count(*) FILTER (WHERE l.next_attempt_at <= adsync_now()) AS due,
+       count(*) FILTER (WHERE l.blocked_reason IS NOT NULL OR a.blocked_reason IS NOT NULL) AS blocked,
+       count(*) FILTER (WHERE l.blocked_reason IS NULL AND a.blocked_reason IS NULL
+                          AND l.next_attempt_at > adsync_now()) AS failed,
+       min(l.created_at) AS oldest, max(l.change_seq) AS max_seq, max(l.attempts) AS max_attempts
   FROM ad_status_change_log l
   JOIN ad_accounts a ON a.id = l.ad_account_id
- WHERE NOT final_sync_completed AND (a.is_active OR %(also_inactive)s)
+ WHERE NOT final_sync_completed AND a.is_active
  GROUP BY a.id
  ORDER BY min(l.change_seq)
 

@@ -49,7 +49,7 @@ def test_without_accounts_every_schedule_skips_and_says_how_to_add_one(
     """A fresh installation ticks in peace."""
     assert (
         tick(name, instance, database)
-        == "There is no active account: add one with `adsync accounts add`."
+        == "There is no account to sync; add one with `adsync accounts add`."
     )
 
 

@@ -219,6 +219,29 @@ def test_a_change_that_is_not_due_waits(instance: dg.DagsterInstance, database: 
     )
 
 
+def test_blocked_changes_are_not_called_failed(
+    instance: dg.DagsterInstance, database: Database
+) -> None:
+    """What waits for a person is told as that, also when it is the account that is blocked."""
+    first, second = add_accounts(database, 2)
+    for number, account in enumerate((first, first, second)):
+        pause_a_campaign(database, account, f"c{number}")
+    with database.connection() as connection:
+        connection.execute(
+            "UPDATE ad_status_change_log SET next_attempt_at = adsync_now() + interval '1 hour',"
+            " blocked_reason = CASE WHEN platform_entity_id = 'c0' THEN 'permission' END"
+        )
+        accounts.set_blocked(connection, second, "credential", "expired")
+
+    findings = find_final_syncs(instance, database, window_size=10, now=now())
+
+    assert findings.words() == (
+        "3 changes in 2 accounts owe a final sync; 0 due now;"
+        " 1 failed before and wait for their next attempt;"
+        " 2 blocked until a person acts (check no_account_blocked)"
+    )
+
+
 def test_a_burst_becomes_a_run_per_window_and_spares_inactive_accounts(
     instance: dg.DagsterInstance, database: Database
 ) -> None:
