@@ -13,7 +13,6 @@ from adsync_dagster.report.page import render, write
 from adsync_dagster.sync.environment import Environment
 
 DAYS_DEFAULT = 90
-DAYS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

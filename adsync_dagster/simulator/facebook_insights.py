@@ -48,10 +48,6 @@ class InsightsQuery:
     sort: str | None
     at: int
 
-    @property
-    def node_level(self) -> str:
-        return "account" if self.node is None else self.node.level
-
 
 class Insights:
     """Answers insights calls from the ledger."""

@@ -20,8 +20,6 @@ from adsync_dagster.simulator.oracle_records import EntityKey, Numbers, Status
 from adsync_dagster.simulator.world import World
 
 LEVELS = ("campaign", "adset", "ad")
-#: A purchase is dated at most this many days after its click (see plans.py).
-CARRY_DAYS = 26
 TIKTOK_ADS_MAX = 20_000
 #: So much of a change history is asked for at most; a few hours less, whatever the zone.
 HISTORY_DAYS = 29

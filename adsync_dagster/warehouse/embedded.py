@@ -28,7 +28,7 @@ import psycopg
 from psycopg import sql
 
 from adsync_dagster.errors import UsageError
-from adsync_dagster.warehouse.database import parse_url, with_driver
+from adsync_dagster.warehouse.database import with_driver
 from adsync_dagster.warehouse.queries import queries
 
 DATABASE = "adsync"
@@ -296,9 +296,3 @@ def _run(
         stderr=subprocess.DEVNULL,
         check=False,
     )
-
-
-def socket_path(url: str) -> str | None:
-    """The folder of the Unix socket a URL names; None for a network address."""
-    host = parse_url(url).query.get("host")
-    return host if isinstance(host, str) else None

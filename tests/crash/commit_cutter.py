@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adsync_dagster.warehouse.database import parse_url
-from adsync_dagster.warehouse.embedded import socket_path
 
 #: A simple query message: type, length, text. Drivers send it alone, after the last answer.
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
@@ -28,8 +27,8 @@ class CommitCutter:
     def __init__(self, folder: Path, server_url: str, when: str, nth: int) -> None:
         self.url = f"postgresql://postgres@/{parse_url(server_url).database}?host={folder}"
         self.has_cut = False
-        directory = socket_path(server_url)
-        assert directory is not None
+        directory = parse_url(server_url).query["host"]
+        assert isinstance(directory, str), "the server is not reached by its Unix socket"
         self._server = str(Path(directory) / SOCKET_NAME)
         self._when = when
         self._left = nth
