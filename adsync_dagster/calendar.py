@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import DateRange
 
+#: No account's day begins earlier than this before UTC's.
+EARLIEST_ZONE = timedelta(hours=14)
+
 
 def zone(name: str) -> ZoneInfo:
     """The time zone of that IANA name; UsageError when there is none."""
@@ -39,6 +42,11 @@ def start_of_day(day: date, timezone: str) -> datetime:
 def end_of_day(day: date, timezone: str) -> datetime:
     """The instant, in UTC, at which an account-local day is over."""
     return start_of_day(day + timedelta(days=1), timezone)
+
+
+def begins_nowhere(day: date, now: datetime) -> bool:
+    """Whether the day has not begun in any time zone."""
+    return day > (now + EARLIEST_ZONE).astimezone(UTC).date()
 
 
 def ranges_of(days: Iterable[date]) -> list[DateRange]:

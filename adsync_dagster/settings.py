@@ -20,6 +20,7 @@ from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.built_in import BUILT_IN
 from adsync_dagster.platforms.registry import installed
 from adsync_dagster.records import Platform
+from adsync_dagster.settlement import REPORTED_DAYS
 from adsync_dagster.variables import whole_number
 
 #: The environment variables that belong to no platform, with one line for a person.
@@ -71,6 +72,11 @@ class Settings:
     #: Who is told when something is wrong; nobody unless the environment says so.
     alerts: AlertSettings = field(default_factory=AlertSettings)
 
+    @property
+    def embedded_in(self) -> Path | None:
+        """The home of the embedded Postgres; None when another database is set."""
+        return None if self.database_url else self.home
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read and check every ADSYNC_ variable; UsageError names the first wrong one."""
@@ -89,13 +95,13 @@ class Settings:
             options=options,
             token_key=env.get("ADSYNC_TOKEN_KEY") or None,
             token_key_previous=env.get("ADSYNC_TOKEN_KEY_PREVIOUS") or None,
-            history_days=_integer(env, "ADSYNC_HISTORY_DAYS", 90, 1, 1123),
+            history_days=_integer(env, "ADSYNC_HISTORY_DAYS", 90, 1, REPORTED_DAYS),
             recent_days=_integer(env, "ADSYNC_RECENT_DAYS", 3, 1, 90),
             accounts_per_run=_integer(env, "ADSYNC_ACCOUNTS_PER_RUN", 10, 1, 1000),
             account_threads=_integer(env, "ADSYNC_ACCOUNT_THREADS", 4, 1, 64),
             sensor_interval_seconds=_integer(env, "ADSYNC_SENSOR_INTERVAL_SECONDS", 30, 1, 3600),
             sync_cron=_cron(env, "ADSYNC_SYNC_CRON", defaults.sync_cron),
-            timezone=zone(env.get("ADSYNC_TIMEZONE") or defaults.timezone).key,
+            timezone=_timezone(env, "ADSYNC_TIMEZONE", defaults.timezone),
             alerts=AlertSettings.from_environment(env),
         )
 
@@ -129,6 +135,13 @@ def _cron(env: Mapping[str, str], name: str, default: str) -> str:
             f"{name} is {text[:40]!r}; write a cron line of five fields, such as 0 * * * *"
         )
     return text
+
+
+def _timezone(env: Mapping[str, str], name: str, default: str) -> str:
+    try:
+        return zone(env.get(name) or default).key
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _database_url(text: str | None) -> str | None:

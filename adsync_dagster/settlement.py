@@ -16,6 +16,9 @@ from typing import NamedTuple
 from adsync_dagster.calendar import account_day, end_of_day, ranges_of
 from adsync_dagster.records import DateRange
 
+#: Meta, TikTok and Google Ads report 37 months back: this many days are always inside.
+REPORTED_DAYS = 1123
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettlementRules:

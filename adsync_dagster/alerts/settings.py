@@ -13,7 +13,7 @@ from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
 from adsync_dagster.errors import UsageError
-from adsync_dagster.variables import whole_number
+from adsync_dagster.variables import LOOPBACK, whole_number
 
 #: The variables of this part, with one line for a person; `settings.VARIABLES` includes them.
 ALERT_VARIABLES: dict[str, str] = {
@@ -29,7 +29,6 @@ ALERT_VARIABLES: dict[str, str] = {
     "ADSYNC_UI_URL": "Where people open Dagster's UI; messages link to it",
 }
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", re.ASCII)

@@ -28,7 +28,7 @@ from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.assets.run_summary import accounts_table, summary_lines
 from adsync_dagster.errors import AdsyncError
 from adsync_dagster.settings import Settings
-from adsync_dagster.sync.account_sync import sync_account
+from adsync_dagster.sync.account_sync import LOCK_WAIT_SECONDS, sync_account
 from adsync_dagster.sync.environment import Environment, logger
 from adsync_dagster.sync.metrics import EVERYTHING_DUE, MetricsScope
 from adsync_dagster.sync.reports import AccountReport, Step
@@ -42,7 +42,6 @@ ACCOUNT_ASSETS: tuple[AccountAsset, ...] = (FINAL_SYNC_COMPLETION, CAMPAIGNS, AD
 
 #: A run of final syncs only does not queue up behind a sync that will do them anyway.
 FINAL_SYNC_LOCK_WAIT_SECONDS = 20.0
-SYNC_LOCK_WAIT_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +69,7 @@ class WindowPlan:
             scope=config.scope(now),
             threads=threads,
             lock_wait_seconds=(
-                FINAL_SYNC_LOCK_WAIT_SECONDS if only_final_syncs else SYNC_LOCK_WAIT_SECONDS
+                FINAL_SYNC_LOCK_WAIT_SECONDS if only_final_syncs else LOCK_WAIT_SECONDS
             ),
         )
 

@@ -8,15 +8,12 @@ them one by one, and reports each as a materialization of `metrics` on the accou
 
 import dagster as dg
 
-from adsync_dagster.assets.account_sync import (
-    SYNC_LOCK_WAIT_SECONDS,
-    WindowPlan,
-    run_window,
-)
+from adsync_dagster.assets.account_sync import WindowPlan, run_window
 from adsync_dagster.assets.event_log import services_lines
 from adsync_dagster.assets.launch_config import BackfillConfig, chosen_accounts
 from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.assets.partitions import ensure_partitions
+from adsync_dagster.sync.account_sync import LOCK_WAIT_SECONDS
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.warehouse import accounts
 
@@ -47,7 +44,7 @@ def build_backfill(metrics_key: dg.AssetKey = METRICS.key) -> dg.OpDefinition:
             assets=(METRICS.under(metrics_key),),
             scope=scope,
             threads=adsync.settings.account_threads,
-            lock_wait_seconds=SYNC_LOCK_WAIT_SECONDS,
+            lock_wait_seconds=LOCK_WAIT_SECONDS,
         )
         with services_lines(context.log, context.instance):
             for event in run_window(context.log, adsync, keys, plan):

@@ -7,19 +7,16 @@ choice that contradicts itself fails the run at once and is not tried again.
 # No postponed annotations here: Dagster reads the ones of the config classes.
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum
 
 import dagster as dg
 from pydantic import Field
 
+from adsync_dagster.calendar import begins_nowhere
 from adsync_dagster.records import LEVELS, DateRange, Level
+from adsync_dagster.settlement import REPORTED_DAYS
 from adsync_dagster.sync.metrics import MetricsScope
-
-#: The longest range of one run; the platforms report 37 months back.
-RANGE_DAYS_MAX = 1123
-#: No account's day begins earlier than this before UTC's.
-EARLIEST_ZONE = timedelta(hours=14)
 
 
 class MetricsLevel(Enum):
@@ -132,12 +129,12 @@ def chosen_days(first: str | None, last: str | None, now: datetime) -> DateRange
         raise refusal(
             "give both date_from and date_until as YYYY-MM-DD, the earlier one first"
         ) from None
-    if days.days > RANGE_DAYS_MAX:
+    if days.days > REPORTED_DAYS:
         raise refusal(
             f"{days.since} to {days.until} are {days.days} days; read at most"
-            f" {RANGE_DAYS_MAX} (37 months) in one run"
+            f" {REPORTED_DAYS} (37 months) in one run"
         )
-    if days.until > (now + EARLIEST_ZONE).date():
+    if begins_nowhere(days.until, now):
         raise refusal(f"date_until {days.until} lies in the future for every account")
     return days
 

@@ -48,10 +48,10 @@ from adsync_dagster.platforms.reading import (
     ask,
 )
 from adsync_dagster.records import DateRange, Entity, Level, Platform
-from adsync_dagster.settlement import SettlementRules
+from adsync_dagster.settlement import REPORTED_DAYS, SettlementRules
 
-#: Meta revises a day for 28 days and reports 37 months back (1123 days are always inside).
-RULES = SettlementRules(window_days=28, margin_days=2, retention_days=1123)
+#: Meta revises a day for 28 days and reports 37 months back.
+RULES = SettlementRules(window_days=28, margin_days=2, retention_days=REPORTED_DAYS)
 _VERSION = re.compile(r"v\d{1,3}\.\d{1,3}", re.ASCII)
 _LEVEL_WORDS = {Level.CAMPAIGN: "campaigns", Level.ADSET: "ad sets", Level.AD: "ads"}
 

@@ -45,11 +45,11 @@ from adsync_dagster.platforms.google_ads_wire import (
 from adsync_dagster.platforms.protocol import Credential, Read, Record, Response, Rows, Step
 from adsync_dagster.platforms.reading import Part, Tally, shortened
 from adsync_dagster.records import DateRange, DayAmounts, Level, Platform
-from adsync_dagster.settlement import SettlementRules
+from adsync_dagster.settlement import REPORTED_DAYS, SettlementRules
 
 #: An account's own longest conversion window decides when it is known, up to this. Google
-#: reports days for 37 months back (1123 days are always inside).
-RULES = SettlementRules(window_days=WINDOW_DAYS_MAX, margin_days=3, retention_days=1123)
+#: reports days for 37 months back.
+RULES = SettlementRules(window_days=WINDOW_DAYS_MAX, margin_days=3, retention_days=REPORTED_DAYS)
 _VERSION = re.compile(r"v\d{1,3}", re.ASCII)
 _LEVEL_WORDS = {Level.CAMPAIGN: "campaigns", Level.ADSET: "ad groups", Level.AD: "ads"}
 

@@ -58,11 +58,11 @@ from adsync_dagster.platforms.tiktok_wire import (
     read_listing,
 )
 from adsync_dagster.records import AccountInfo, DateRange, Level, Platform
-from adsync_dagster.settlement import SettlementRules
+from adsync_dagster.settlement import REPORTED_DAYS, SettlementRules
 
 #: Conversions are credited to the day of the click for up to 28 days. TikTok names no end of
 #: its history; 37 months, as Meta keeps, are more than anybody's dashboards ask for.
-RULES = SettlementRules(window_days=28, margin_days=2, retention_days=1123)
+RULES = SettlementRules(window_days=28, margin_days=2, retention_days=REPORTED_DAYS)
 #: Conversions by the day of the interaction, and what the purchases among them were worth.
 CONVERSION_METRIC = "conversion"
 VALUE_METRIC = "total_purchase_value"
