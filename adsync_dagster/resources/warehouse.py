@@ -40,7 +40,7 @@ def open_warehouse(settings: Settings) -> Iterator[Database]:
     database = Database(warehouse_url(settings), clock_from_environment())
     try:
         with database.connection() as connection:
-            require_current(connection)
+            require_current(connection, embedded_in=settings.embedded_in)
         yield database
     finally:
         database.dispose()

@@ -57,7 +57,7 @@ class Environment:
         database = Database(url, clock)
         try:
             with database.connection() as connection:
-                require_current(connection)
+                require_current(connection, embedded_in=settings.embedded_in)
         except BaseException:
             database.dispose()
             raise

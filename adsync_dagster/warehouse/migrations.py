@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ from adsync_dagster.errors import Defect, Retryable, UsageError
 from adsync_dagster.warehouse.database import Connection, Database, with_driver
 from adsync_dagster.warehouse.database_errors import family_of, translated
 from adsync_dagster.warehouse.queries import queries, sql_directory
+from adsync_dagster.wording import counted
 
 LOCK_SECONDS_MAX = 300
 LOCK_POLL_SECONDS = 0.2
@@ -76,14 +78,26 @@ def pending(url: str) -> list[str]:
         database.dispose()
 
 
-def require_current(connection: Connection) -> None:
-    """Return when database and program agree; UsageError says which of them to bring up to date."""
+def require_current(connection: Connection, *, embedded_in: Path | None = None) -> None:
+    """Return when database and program agree; UsageError says which of them to bring up to date.
+
+    It also says which database that is, since a wrong folder or an unset variable leads to
+    another: `embedded_in` is the home of an embedded one.
+    """
     missing = missing_migrations(connection)
     if missing:
         raise UsageError(
-            f"the database lacks {len(missing)} migration(s), from {missing[0]} on:"
-            " run adsync migrate"
+            f"{_named(connection, embedded_in)} lacks"
+            f" {counted(len(missing), 'migration')}, from {missing[0]} on: run adsync migrate"
         )
+
+
+def _named(connection: Connection, embedded_in: Path | None) -> str:
+    """Which database a connection leads to, without user and password."""
+    if embedded_in is not None:
+        return f"the embedded database under {embedded_in} (ADSYNC_DATABASE_URL is not set)"
+    info = connection.info
+    return f"the database {info.dbname} on {info.host}:{info.port} (ADSYNC_DATABASE_URL)"
 
 
 def missing_migrations(connection: Connection) -> list[str]:

@@ -19,7 +19,7 @@ from adsync_dagster.clock import SystemClock
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import Account
 from adsync_dagster.warehouse import embedded
-from adsync_dagster.warehouse.database import AccountSession, Database
+from adsync_dagster.warehouse.database import AccountSession, Database, parse_url
 from adsync_dagster.warehouse.migrations import migrate, pending, require_current
 from adsync_dagster.warehouse.queries import sql_directory
 
@@ -107,8 +107,12 @@ def test_a_database_behind_asks_for_migrate(empty_url: str) -> None:
     """A program that is ahead of the database says to run adsync migrate."""
     database = Database(empty_url, SystemClock())
     with database.connection() as connection:
-        with pytest.raises(UsageError, match="run adsync migrate"):
+        with pytest.raises(UsageError, match="run adsync migrate") as caught:
             require_current(connection)
+        name = parse_url(empty_url).database
+        assert str(caught.value).startswith(f"the database {name} on ")
+        with pytest.raises(UsageError, match=r"^the embedded database under /srv/home \(ADSYNC_"):
+            require_current(connection, embedded_in=Path("/srv/home"))
         migrate(empty_url)
         require_current(connection)
     database.dispose()
