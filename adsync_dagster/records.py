@@ -76,6 +76,8 @@ class Account:
     history_start: date | None = None
     #: When the first complete sync ended, in UTC; None before it.
     first_synced_at: datetime | None = None
+    #: False once it was removed: nothing reads it any more, its data are kept.
+    is_active: bool = True
 
     @property
     def key(self) -> str:

@@ -11,24 +11,17 @@ import typer
 from adsync_dagster.commands.chosen import NO_ACCOUNTS, choose
 from adsync_dagster.commands.credentials import read_credential
 from adsync_dagster.commands.exits import ExitCode, one_line
-from adsync_dagster.commands.output import (
-    complain,
-    counted,
-    note,
-    say,
-    shown,
-    write_json,
-    write_table,
-)
+from adsync_dagster.commands.output import complain, note, say, shown, write_json, write_table
 from adsync_dagster.commands.surroundings import (
     dagster_is_configured,
     open_environment,
     open_instance,
 )
 from adsync_dagster.errors import UsageError
-from adsync_dagster.platforms.registry import plugin_for
+from adsync_dagster.platforms.registry import adapter_for, plugin_for
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.commands.discovery import Finder
@@ -122,17 +115,17 @@ def add(
         raise UsageError("--no-verify asks nobody, so it needs --account ID")
     settings = Settings.from_environment()
     plugin = plugin_for(platform.lower())
+    account_id = None
+    if account is not None:
+        account_id = adapter_for(plugin.key, settings).normalise_account_id(account)
+    credential = read_credential(
+        token_env=token_env,
+        token_file=token_file,
+        token_stdin=token_stdin,
+        base_url=settings.base_urls[plugin.key],
+        plugin=plugin,
+    )
     with open_environment(settings) as environment:
-        account_id = None
-        if account is not None:
-            account_id = environment.adapter(plugin.key).normalise_account_id(account)
-        credential = read_credential(
-            token_env=token_env,
-            token_file=token_file,
-            token_stdin=token_stdin,
-            base_url=settings.base_urls[plugin.key],
-            plugin=plugin,
-        )
         finder = Finder(environment, plugin.key, credential)
         if account_id is None:
             may_ask = not (add_all or token_stdin)
@@ -253,9 +246,9 @@ def remove(
         open_environment(Settings.from_environment()) as environment,
         environment.database.connection() as connection,
     ):
-        active = accounts.list_accounts(connection)
-        key = choose(active, [account])[0]
-        found = next(known for known in active if known.key == key)
+        known = accounts.list_accounts(connection, also_inactive=True)
+        key = choose(known, [account])[0]
+        found = next(one for one in known if one.key == key)
         accounts.deactivate(connection, found)
         environment.vault.delete(connection, found.platform, found.platform_account_id)
     say(f"{key} is no longer synced and its credential is deleted; its data are kept")
@@ -285,14 +278,14 @@ def discover(
 
     settings = Settings.from_environment()
     plugin = plugin_for(platform.lower())
+    credential = read_credential(
+        token_env=token_env,
+        token_file=token_file,
+        token_stdin=token_stdin,
+        base_url=settings.base_urls[plugin.key],
+        plugin=plugin,
+    )
     with open_environment(settings) as environment:
-        credential = read_credential(
-            token_env=token_env,
-            token_file=token_file,
-            token_stdin=token_stdin,
-            base_url=settings.base_urls[plugin.key],
-            plugin=plugin,
-        )
         finder = discovery.Finder(environment, plugin.key, credential)
         if add_all:
             return _add_several(settings, finder, add_all=True, may_ask=False, as_json=as_json)

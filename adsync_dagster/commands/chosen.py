@@ -10,6 +10,7 @@ import typer
 
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import DateRange
+from adsync_dagster.wording import NO_ACCOUNT
 
 if TYPE_CHECKING:
     from adsync_dagster.records import Account
@@ -23,36 +24,64 @@ OnlyAccounts = Annotated[
         show_default=False,
     ),
 ]
-NO_ACCOUNTS = (
-    "there is no account yet; add one with `adsync accounts add --platform facebook"
-    " --account act_123 --token-env NAME`"
-)
+NO_ACCOUNTS = f"{NO_ACCOUNT[:-1]} --platform facebook --account act_123 --token-env NAME`"
+#: Removed accounts named in one line.
+_REMOVED_SHOWN = 3
 
 
-def choose(accounts: Sequence[Account], names: Sequence[str]) -> list[str]:
+def no_accounts(known: Sequence[Account]) -> str:
+    """Why there is nothing to work on and what to do; `known` are accounts that were removed."""
+    if not known:
+        return NO_ACCOUNTS
+    keys = [account.key for account in known]
+    more = f" and {len(keys) - _REMOVED_SHOWN} more" if len(keys) > _REMOVED_SHOWN else ""
+    was = "was" if len(keys) == 1 else "were"
+    named = f"{', '.join(keys[:_REMOVED_SHOWN])}{more}"
+    return f"no account is synced: {named} {was} removed; {_brings_back(known[0])}"
+
+
+def choose(
+    accounts: Sequence[Account], names: Sequence[str], *, also_removed: bool = False
+) -> list[str]:
     """The keys of the named accounts, each once and in the order given; of all when none is named.
 
-    UsageError for a name that is unknown or fits two platforms.
+    `accounts` are all there are. Removed ones are chosen only with `also_removed`. UsageError for
+    a name that is unknown, was removed or fits two platforms.
     """
-    if not accounts:
-        raise UsageError(NO_ACCOUNTS)
+    offered = [account for account in accounts if account.is_active or also_removed]
+    if not offered:
+        raise UsageError(no_accounts(accounts))
     if not names:
-        return [account.key for account in accounts]
-    return list(dict.fromkeys(_key(accounts, name) for name in names))
+        return [account.key for account in offered]
+    return list(dict.fromkeys(_key(offered, accounts, name) for name in names))
 
 
-def _key(accounts: Sequence[Account], name: str) -> str:
-    fitting = [account.key for account in accounts if account.key == name]
-    fitting = fitting or [
-        account.key
+def _key(offered: Sequence[Account], accounts: Sequence[Account], name: str) -> str:
+    fitting = _fitting(offered, name)
+    if len(fitting) == 1:
+        return fitting[0].key
+    if fitting:
+        keys = " and ".join(account.key for account in fitting)
+        raise UsageError(f"{name!r} fits {keys}; write the whole key")
+    if removed := _fitting(accounts, name):
+        raise UsageError(f"{removed[0].key} was removed; {_brings_back(removed[0])}")
+    raise UsageError(f"no account {name[:80]!r} here; `adsync accounts list` shows those there are")
+
+
+def _fitting(accounts: Sequence[Account], name: str) -> list[Account]:
+    whole = [account for account in accounts if account.key == name]
+    return whole or [
+        account
         for account in accounts
         if _bare(account.platform_account_id) == _bare(name) and name
     ]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise UsageError(f"{name!r} fits {' and '.join(fitting)}; write the whole key")
-    raise UsageError(f"no account {name[:80]!r} here; `adsync accounts list` shows those there are")
+
+
+def _brings_back(account: Account) -> str:
+    return (
+        f"`adsync accounts add --platform {account.platform} --account"
+        f" {account.platform_account_id} --token-env NAME` brings it back"
+    )
 
 
 def _bare(account_id: str) -> str:
@@ -62,10 +91,16 @@ def _bare(account_id: str) -> str:
 
 def day_range(date_from: str | None, date_until: str | None) -> DateRange:
     """The range that --from and --until name; UsageError when they name none."""
-    try:
-        first, last = date.fromisoformat(date_from or ""), date.fromisoformat(date_until or "")
-    except ValueError:
-        raise UsageError("give both --from and --until as dates such as 2026-03-01") from None
+    first, last = _day("--from", date_from), _day("--until", date_until)
     if first > last:
         raise UsageError(f"--from {first} lies after --until {last}")
     return DateRange(since=first, until=last)
+
+
+def _day(option: str, text: str | None) -> date:
+    if not text:
+        raise UsageError(f"{option} is missing; give both --from and --until, such as 2026-03-01")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{option} {text[:40]!r} is no date; write it like 2026-03-01") from None

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from adsync_dagster.commands.output import counted, say, write_json
+from adsync_dagster.commands.output import say, write_json
 from adsync_dagster.commands.surroundings import warehouse_url
 from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 
 def migrate(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from adsync_dagster.calendar import zone
-from adsync_dagster.commands.output import answer, counted, note, say, write_table
+from adsync_dagster.commands.output import answer, note, say, write_table
 from adsync_dagster.commands.platform_accounts import (
     WHILE_SOMEBODY_WAITS,
     read_account,
@@ -22,6 +22,7 @@ from adsync_dagster.platforms.protocol import Credential
 from adsync_dagster.platforms.registry import plugin_for
 from adsync_dagster.records import AccountInfo, Platform
 from adsync_dagster.sync.connecting import connect_account
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.sync.environment import Environment

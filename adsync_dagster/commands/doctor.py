@@ -6,14 +6,13 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adsync_dagster.clock import CLOCKS_APART_SECONDS_MAX, SystemClock
 from adsync_dagster.commands.doctor_accounts import examine_accounts
-from adsync_dagster.commands.doctor_dagster import look_at_dagster
+from adsync_dagster.commands.doctor_dagster import look_at_dagster, runs_at_once
 from adsync_dagster.commands.doctor_machine import (
     look_at_connections,
     look_at_disks,
@@ -21,7 +20,7 @@ from adsync_dagster.commands.doctor_machine import (
 )
 from adsync_dagster.commands.exits import ExitCode, code_of, one_line, worst
 from adsync_dagster.commands.findings import Finding
-from adsync_dagster.commands.output import counted, say, write_json
+from adsync_dagster.commands.output import say, write_json
 from adsync_dagster.commands.surroundings import (
     DAGSTER_PG_URL,
     default_dagster_home,
@@ -32,12 +31,12 @@ from adsync_dagster.errors import AdsyncError
 from adsync_dagster.platforms.built_in import BUILT_IN
 from adsync_dagster.platforms.registry import installed
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.warehouse.database import Connection, Database
     from adsync_dagster.warehouse.overview import ServerFacts
 
-POSTGRES_VERSION_MIN = 150000
 #: Seconds by which this host and the database may disagree before days could be cut wrongly.
 
 
@@ -137,9 +136,9 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
         facts = server_facts(connection)
         skew = (facts.server_time - before).total_seconds()
         yield from _server(facts, skew)
-        yield from look_at_connections(facts.connections_max, settings)
+        yield from look_at_connections(facts.connections_max, _runs_at_once(settings), settings)
         try:
-            require_current(connection)
+            require_current(connection, embedded_in=settings.embedded_in)
         except AdsyncError as error:
             yield _failed("schema", error)
             return
@@ -150,8 +149,19 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
     yield from examine_accounts(settings, offline=offline)
 
 
+def _runs_at_once(settings: Settings) -> int | None:
+    """How many runs Dagster starts at most; None when it sets no limit, or cannot be opened."""
+    try:
+        with open_instance(settings) as instance:
+            return runs_at_once(instance)
+    except Exception:  # noqa: BLE001  looking at Dagster itself says why; the database comes first
+        return None
+
+
 def _server(facts: ServerFacts, skew_seconds: float) -> Iterator[Finding]:
-    too_old = facts.version_number < POSTGRES_VERSION_MIN
+    from adsync_dagster.warehouse.database import SERVER_VERSION_MIN
+
+    too_old = facts.version_number < SERVER_VERSION_MIN
     yield Finding(
         subject="database",
         detail=f"PostgreSQL {facts.version}, database {facts.database}"
@@ -249,14 +259,14 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
             detail=f"home {home}, runs kept in {storage}, {counted(runs, 'run')} recorded",
         )
         yield from look_at_dagster(instance, SystemClock().now())
-    yield from _dagster_storage(home, settings)
+    yield from _dagster_storage(settings)
 
 
-def _dagster_storage(home: Path, settings: Settings) -> Iterator[Finding]:
+def _dagster_storage(settings: Settings) -> Iterator[Finding]:
     if settings.database_url and not os.environ.get(DAGSTER_PG_URL):
         yield Finding(
             subject="Dagster storage",
-            detail=f"SQLite files in {home}; set {DAGSTER_PG_URL} to a database of its own"
-            " before more than one host runs Dagster",
+            detail=f"SQLite files in {settings.home / 'dagster'}; set {DAGSTER_PG_URL} to a"
+            " database of its own before more than one host runs Dagster",
             warning=True,
         )

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from adsync_dagster.calendar import zone
 from adsync_dagster.commands.exits import ExitCode, code_of, one_line
 from adsync_dagster.commands.findings import Finding
-from adsync_dagster.commands.output import counted
 from adsync_dagster.errors import AdsyncError, PermissionBlocked, UsageError
 from adsync_dagster.records import Account, AccountInfo
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.sync.environment import Environment

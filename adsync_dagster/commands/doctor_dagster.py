@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from adsync_dagster.commands.exits import ExitCode, one_line
 from adsync_dagster.commands.findings import Finding
-from adsync_dagster.commands.output import counted
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -37,6 +37,14 @@ def look_at_dagster(instance: DagsterInstance, now: datetime) -> Iterator[Findin
     yield _daemons(instance, now)
     yield from _instigators(instance)
     yield from _queued(instance, now)
+
+
+def runs_at_once(instance: DagsterInstance) -> int | None:
+    """How many runs the instance starts at most at the same time; None when it sets no limit."""
+    queue = instance.get_concurrency_config().run_queue_config
+    if queue is None or queue.max_concurrent_runs < 0:
+        return None
+    return queue.max_concurrent_runs
 
 
 def _daemons(instance: DagsterInstance, now: datetime) -> Finding:

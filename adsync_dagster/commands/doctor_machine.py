@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.findings import Finding
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.settings import Settings
@@ -66,18 +67,24 @@ def look_at_rights(connection: Connection, settings: Settings) -> Iterator[Findi
     )
 
 
-def look_at_connections(connections_max: int, settings: Settings) -> Iterator[Finding]:
-    """Whether the server takes as many connections as runs may open at once."""
-    needed = _RUNS_MAX * (settings.account_threads + 2) + _DAGSTER_CONNECTIONS
+def look_at_connections(
+    connections_max: int, runs_max: int | None, settings: Settings
+) -> Iterator[Finding]:
+    """Whether the server takes as many connections as `runs_max` runs may open at once.
+
+    None: nothing limits the runs, so nothing can be said.
+    """
+    if runs_max is None:
+        return
+    needed = runs_max * (settings.account_threads + 2) + _DAGSTER_CONNECTIONS
     if connections_max < needed:
         yield Finding(
             subject="connections",
-            detail=f"max_connections is {connections_max}; {_RUNS_MAX} runs of"
-            f" {settings.account_threads} accounts and Dagster may need {needed}",
+            detail=f"max_connections is {connections_max}; {counted(runs_max, 'run')} of"
+            f" {counted(settings.account_threads, 'account')} and Dagster may need {needed}",
             warning=True,
         )
 
 
-#: `max_concurrent_runs` of dagster.yaml, and what webserver and daemon keep open.
-_RUNS_MAX = 4
+#: What webserver and daemon keep open.
 _DAGSTER_CONNECTIONS = 20

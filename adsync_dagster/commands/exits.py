@@ -34,7 +34,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     #: A person must act: a credential, a permission, a closed account.
     BLOCKED = 3
-    #: The database, Dagster's storage or the platform cannot be reached.
+    #: The database or Dagster's storage cannot be reached; or the platform, where the command
+    #: itself asks it (accounts add, discover, doctor, alert test). In a run it is WORK_LEFT.
     UNREACHABLE = 4
     #: A bug of ours.
     DEFECT = 70
@@ -153,6 +154,8 @@ def _usage_line(error: Exception) -> str:
     message = one_line(getattr(error, "message", "") or str(error)).rstrip(".")
     if format_message := getattr(error, "format_message", None):
         message = one_line(format_message()).rstrip(".")
+    # The parser checks with pydantic, whose word for "wrong" says nothing to a person.
+    message = message.replace("Value error, ", "")
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "adsync"
     return f"{message}; see `{command} --help`"

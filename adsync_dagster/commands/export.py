@@ -9,10 +9,11 @@ import typer
 
 from adsync_dagster.commands.chosen import OnlyAccounts, choose, day_range
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, note, say, write_json
+from adsync_dagster.commands.output import note, say, write_json
 from adsync_dagster.commands.surroundings import open_environment
 from adsync_dagster.records import Level
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -34,7 +35,7 @@ def export(
         typer.Option(
             "--out",
             metavar="PATH",
-            help="A folder for a file per level, or FILE.parquet for one level.",
+            help="A folder for a file per level, or FILE.parquet for one level; made when missing.",
             show_default=False,
         ),
     ],
@@ -87,7 +88,7 @@ def _chosen(environment: Environment, names: list[str]) -> list[UUID] | None:
         return None
     with environment.database.connection() as connection:
         known = {one.key: one for one in list_accounts(connection, also_inactive=True)}
-    return [known[key].id for key in choose(list(known.values()), names)]
+    return [known[key].id for key in choose(list(known.values()), names, also_removed=True)]
 
 
 def _as_dict(exported: Exported) -> dict[str, object]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adsync_dagster.commands.chosen import NO_ACCOUNTS
+from adsync_dagster.commands.chosen import NO_ACCOUNTS, no_accounts
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, note, say, shown, write_json, write_table
+from adsync_dagster.commands.output import note, say, shown, write_json, write_table
 from adsync_dagster.commands.surroundings import open_environment
 from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.sync.verdict import Question
@@ -109,21 +110,24 @@ def _cells(row: AccountStatus) -> list[object]:
 def verify(*, as_json: AsJson = False) -> int:
     """Judge whether the warehouse is complete.
 
-    The exit code is 0 only when nothing is missing. Asks for overdue final syncs, unexplained
-    residuals, open days past due, accounts that were not synced, silent triggers and
-    everything that is blocked. Exit code 3 when only blocked things are left, 1 for the rest.
+    The exit code is 0 only when nothing is missing; work that is in time (a final sync just
+    owed) does not count, `adsync status` shows it. Asks for overdue final syncs, unexplained
+    residuals, open days past due, accounts that were never synced whole or not for 26 hours,
+    silent triggers and everything that is blocked. Removed accounts are left out. Exit code 3
+    when only blocked things are left, 2 when there is no account to judge, 1 for the rest.
 
     \b
     Example: adsync verify && echo complete
     """
     from adsync_dagster.sync.verdict import ask
-    from adsync_dagster.warehouse.overview import status_of_accounts
+    from adsync_dagster.warehouse.accounts import list_accounts
 
     with open_environment(Settings.from_environment()) as environment:
         with environment.database.connection() as connection:
-            if not status_of_accounts(connection):
-                # An empty warehouse is not a complete one: it may be the wrong database.
-                raise UsageError(f"nothing can be judged: {NO_ACCOUNTS}")
+            known = list_accounts(connection, also_inactive=True)
+        if not any(account.is_active for account in known):
+            # An empty warehouse is not a complete one: it may be the wrong database.
+            raise UsageError(f"nothing can be judged: {no_accounts(known)}")
         questions = ask(environment)
     bad = [question for question in questions if question.findings.total]
     if as_json:
@@ -136,18 +140,18 @@ def verify(*, as_json: AsJson = False) -> int:
 
 
 def _as_dict(question: Question) -> dict[str, Any]:
-    from adsync_dagster.sync.verdict import WHAT_TO_DO
+    from adsync_dagster.sync.verdict import COMMANDS
 
     return {
         "check": question.name,
         "found": question.findings.total,
         "rows": [dict(row) for row in question.findings.rows],
-        "what_to_do": WHAT_TO_DO[question.name] if question.findings.total else None,
+        "what_to_do": COMMANDS[question.name] if question.findings.total else None,
     }
 
 
 def _tell(questions: Sequence[Question]) -> None:
-    from adsync_dagster.sync.verdict import WHAT_TO_DO
+    from adsync_dagster.sync.verdict import COMMANDS
 
     for question in questions:
         found = question.findings.total
@@ -155,6 +159,6 @@ def _tell(questions: Sequence[Question]) -> None:
         for row in question.findings.rows[:5]:
             say("        " + ", ".join(f"{k}={v}" for k, v in row.items() if v is not None))
         if found:
-            note(f"        {WHAT_TO_DO[question.name]}")
+            note(f"        {COMMANDS[question.name]}")
     bad = sum(1 for question in questions if question.findings.total)
     say("complete" if not bad else f"not complete: {counted(bad, 'check')} failed")

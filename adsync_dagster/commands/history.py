@@ -9,9 +9,10 @@ import typer
 
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, note, say, write_json
+from adsync_dagster.commands.output import note, say, write_json
 from adsync_dagster.commands.surroundings import open_instance
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from datetime import datetime

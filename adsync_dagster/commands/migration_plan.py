@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, say, write_json
+from adsync_dagster.commands.output import say, write_json
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.warehouse.rehearsal import MigrationPlan, TableChange

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -141,13 +141,3 @@ def progress_of(logger_name: str) -> Iterator[StepProgress]:
 def shown(instant: datetime | None) -> str:
     """An instant for a person, in UTC and to the minute."""
     return "never" if instant is None else instant.strftime("%Y-%m-%d %H:%MZ")
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """`1 account`, `2 accounts`."""
-    return f"{count} {noun if count == 1 else plural or noun + 's'}"
-
-
-def lines_of(values: Mapping[str, str]) -> list[str]:
-    """`key: value` lines, sorted by key."""
-    return [f"{key}: {value}" for key, value in sorted(values.items())]

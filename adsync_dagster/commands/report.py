@@ -11,9 +11,10 @@ import typer
 
 from adsync_dagster.commands.chosen import OnlyAccounts, choose
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, note, say, write_json
+from adsync_dagster.commands.output import note, say, write_json
 from adsync_dagster.commands.surroundings import make_private_folder, open_environment
 from adsync_dagster.settings import Settings
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.report.service import ReportSummary
@@ -29,7 +30,8 @@ def report(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Where to write; reports/completeness.html in ADSYNC_HOME when left out.",
+            help="Where to write, folders made when missing; reports/completeness.html in"
+            " ADSYNC_HOME when left out.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +81,7 @@ def _chosen(environment: Environment, names: list[str]) -> list[str] | None:
     if not names:
         return None
     with environment.database.connection() as connection:
-        return choose(list_accounts(connection, also_inactive=True), names)
+        return choose(list_accounts(connection, also_inactive=True), names, also_removed=True)
 
 
 def _tell(summary: ReportSummary) -> None:

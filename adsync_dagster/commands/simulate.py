@@ -68,6 +68,7 @@ def serve(
         say(running.base_url)
         note(f"account {ACCOUNT} with {ads} ads; Ctrl-C ends it. In another shell:")
         note(f"  export ADSYNC_FACEBOOK_BASE_URL={running.base_url} META_TOKEN=sim_anything")
+        note("  adsync migrate")
         note(
             f"  adsync accounts add --platform facebook --account {ACCOUNT} --token-env META_TOKEN"
         )

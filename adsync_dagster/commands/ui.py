@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, note
+from adsync_dagster.commands.output import note
 from adsync_dagster.commands.surroundings import (
     DAGSTER_HOME,
     default_dagster_home,
@@ -29,8 +29,9 @@ from adsync_dagster.commands.surroundings import (
 from adsync_dagster.errors import UsageError
 from adsync_dagster.packaged import packaged_file
 from adsync_dagster.settings import Settings
+from adsync_dagster.variables import LOOPBACK
+from adsync_dagster.wording import counted
 
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 #: How long Dagster's processes get to end by themselves before they are killed.
 _STOP_SECONDS = 30.0
 
@@ -86,7 +87,7 @@ def dev(
     \b
     Example: adsync dev --port 3001
     """
-    if host not in _LOOPBACK and not no_login:
+    if host not in LOOPBACK and not no_login:
         raise UsageError(
             f"Dagster's UI has no login, so it is not opened to {host[:60]}; put a proxy with a"
             " login before 127.0.0.1, or pass --i-know-there-is-no-login"

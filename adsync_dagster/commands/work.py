@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adsync_dagster.calendar import begins_nowhere
+from adsync_dagster.clock import clock_from_environment
 from adsync_dagster.commands.chosen import choose, day_range
 from adsync_dagster.commands.exits import ExitCode
-from adsync_dagster.commands.output import counted, note, say, write_json, write_table
+from adsync_dagster.commands.output import note, say, write_json, write_table
 from adsync_dagster.commands.surroundings import (
     open_environment,
     prepare_dagster,
     require_dagster_storage,
 )
+from adsync_dagster.errors import UsageError
+from adsync_dagster.records import Level
 from adsync_dagster.settings import Settings
+from adsync_dagster.settlement import REPORTED_DAYS
+from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.commands.launch import Outcome
+    from adsync_dagster.records import Account, DateRange
     from adsync_dagster.sync.environment import Environment
 
 AccountNames = Annotated[
@@ -43,6 +50,15 @@ def sync(
         str | None,
         typer.Option("--until", metavar="DATE", help="Last day of metrics to read, included."),
     ] = None,
+    levels: Annotated[
+        list[Level] | None,
+        typer.Option(
+            "--level",
+            metavar="LEVEL",
+            help="Read metrics of this level only (campaign, adset or ad); repeat for several.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Sync accounts whole, all of them or those named.
@@ -50,13 +66,24 @@ def sync(
     In order: final syncs, campaigns, ad sets, ads, the final syncs that these brought to light
     ("Step 0/4, again" in the log), metrics of every day due. Runs account_sync_job here and
     records it in the Dagster instance that the UI shows. With --from and --until exactly those
-    days are read again, sealed ones too.
+    days are read again, sealed ones too. With --level what is read is stored, but no day is
+    sealed and the days stay due, because a day is read when all of its levels are.
 
     \b
     Example: adsync sync facebook:act_123
     """
-    config = _days_config(date_from, date_until)
-    return _run_accounts("account_sync_job", accounts or [], config=config, as_json=as_json)
+    days = None
+    if date_from is not None or date_until is not None:
+        days = day_range(date_from, date_until)
+        _require_a_run_can_read(days)
+    config: dict[str, Any] = {}
+    if days is not None:
+        config |= {"date_from": days.since.isoformat(), "date_until": days.until.isoformat()}
+    if levels:
+        config["levels"] = [level.value for level in dict.fromkeys(levels)]
+    return _run_accounts(
+        "account_sync_job", accounts or [], config=_for_sync(config), days=days, as_json=as_json
+    )
 
 
 def final_sync(accounts: AccountNames = None, *, as_json: AsJson = False) -> int:
@@ -79,7 +106,7 @@ def settle(accounts: AccountNames = None, *, as_json: AsJson = False) -> int:
     \b
     Example: adsync settle facebook:act_123
     """
-    config = {"ops": {"account_sync": {"config": {"everything_open": True}}}}
+    config = _for_sync({"everything_open": True})
     return _run_accounts("settle_job", accounts or [], config=config, as_json=as_json)
 
 
@@ -96,8 +123,7 @@ def safety_net(*, as_json: AsJson = False) -> int:
 
     settings = Settings.from_environment()
     with open_environment(settings) as environment:
-        keys = _active(environment)
-        choose(keys, [])
+        choose(_accounts(environment), [])
     outcome = run_whole(settings, "safety_net_job")
     return _tell_net(outcome, as_json=as_json)
 
@@ -138,14 +164,17 @@ def _run_accounts(
     *,
     as_json: bool,
     config: Mapping[str, Any] | None = None,
+    days: DateRange | None = None,
     only_pending: bool = False,
 ) -> int:
     from adsync_dagster.commands.launch import run_windows
 
     settings = Settings.from_environment()
     with open_environment(settings) as environment:
-        accounts = _active(environment)
+        accounts = _accounts(environment)
         wanted = choose(accounts, names)
+        if days is not None:
+            _require_reported(environment, [one for one in accounts if one.key in wanted], days)
         if only_pending:
             wanted = [key for key in wanted if _pending(environment).get(key, (0, 0))[0]]
     if not wanted:
@@ -156,7 +185,7 @@ def _run_accounts(
     outcome = run_windows(
         settings,
         job_name,
-        active=[account.key for account in accounts],
+        active=[account.key for account in accounts if account.is_active],
         wanted=wanted,
         config=config,
     )
@@ -213,16 +242,19 @@ def _show(rows: Sequence[Mapping[str, Any]], outcome: Outcome) -> None:
     )
     for row in rows:
         if row["error"]:
-            note(f"{row['account']}: {row['error']} ({row['what_helps']})")
+            # Many errors begin with the account themselves.
+            error = row["error"].removeprefix(f"{row['account']}: ")
+            note(f"{row['account']}: {error} ({row['what_helps']})")
     for text in outcome.run_errors:
         note(text)
 
 
-def _active(environment: Environment) -> list[Any]:
+def _accounts(environment: Environment) -> list[Account]:
+    """All accounts there are, removed ones too."""
     from adsync_dagster.warehouse import accounts
 
     with environment.database.connection() as connection:
-        return list(accounts.list_accounts(connection))
+        return accounts.list_accounts(connection, also_inactive=True)
 
 
 def _pending(environment: Environment) -> dict[str, tuple[int, int]]:
@@ -236,10 +268,42 @@ def _pending(environment: Environment) -> dict[str, tuple[int, int]]:
         }
 
 
-def _days_config(date_from: str | None, date_until: str | None) -> dict[str, Any] | None:
-    """The launch configuration of a chosen range; UsageError when it is none."""
-    if date_from is None and date_until is None:
-        return None
-    days = day_range(date_from, date_until)
-    config = {"date_from": days.since.isoformat(), "date_until": days.until.isoformat()}
-    return {"ops": {"account_sync": {"config": config}}}
+def _for_sync(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The launch configuration of the account sync; None for what the schedules run."""
+    return {"ops": {"account_sync": {"config": dict(config)}}} if config else None
+
+
+def _require_a_run_can_read(days: DateRange) -> None:
+    """Refuse days that no account could be asked for, before anything is opened."""
+    if days.days > REPORTED_DAYS:
+        raise UsageError(
+            f"--from {days.since} --until {days.until} are {days.days:,} days; read at most"
+            f" {REPORTED_DAYS:,} (37 months) in one run"
+        )
+    if begins_nowhere(days.until, clock_from_environment().now()):
+        raise UsageError(f"--until {days.until} lies in the future for every account")
+
+
+def _require_reported(
+    environment: Environment, accounts: Sequence[Account], days: DateRange
+) -> None:
+    """Refuse days that none of the accounts can be asked for, before a run is recorded.
+
+    When some can, the run does what is possible and names the others.
+    """
+    from adsync_dagster.platforms.registry import installed
+    from adsync_dagster.sync.metrics import require_reported
+
+    now = environment.clock.now()
+    refused = []
+    for account in accounts:
+        if account.platform not in installed():
+            return
+        try:
+            require_reported(account, environment.adapter(account.platform).rules, now, days)
+        except UsageError as error:
+            refused.append(error)
+        else:
+            return
+    if refused:
+        raise refused[0]

@@ -19,8 +19,9 @@ from datetime import date, datetime, timedelta
 from adsync_dagster.calendar import account_day, split_range
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import UsageError
-from adsync_dagster.records import LEVELS, DateRange, DayTotals, Level
-from adsync_dagster.settlement import history_start, may_seal, plan, sealable_from
+from adsync_dagster.platforms.registry import plugin_for
+from adsync_dagster.records import LEVELS, Account, DateRange, DayTotals, Level
+from adsync_dagster.settlement import SettlementRules, history_start, may_seal, plan, sealable_from
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.sync.reconciliation import read_totals, reconcile_level
 from adsync_dagster.sync.reports import StepReport
@@ -95,13 +96,20 @@ def _is_told(number: int, pieces: int) -> bool:
 
 def check_reported(context: SyncContext, days: DateRange) -> None:
     """Refuse, with a UsageError, days before the platform's retention or not begun yet."""
-    account, rules = context.account, context.rules
-    today = account_day(context.clock.now(), account.timezone)
+    require_reported(context.account, context.rules, context.clock.now(), days)
+
+
+def require_reported(
+    account: Account, rules: SettlementRules, now: datetime, days: DateRange
+) -> None:
+    """The same for an account that is not being synced."""
+    today = account_day(now, account.timezone)
     oldest = today - timedelta(days=rules.retention_days - 1)
     if days.since < oldest:
         raise UsageError(
-            f"{account.key}: {account.platform} reports {rules.retention_days} days back;"
-            f" the first day that can be read is {oldest}, not {days.since}"
+            f"{account.key}: {plugin_for(account.platform).label} reports"
+            f" {rules.retention_days} days back; the first day that can be read is {oldest}, not"
+            f" {days.since}"
         )
     if days.until > today:
         raise UsageError(

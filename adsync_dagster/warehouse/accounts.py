@@ -15,7 +15,7 @@ from adsync_dagster.warehouse.text import short_text, storable_text
 
 
 def list_accounts(connection: Connection, *, also_inactive: bool = False) -> list[Account]:
-    """The accounts to sync, ordered by key.
+    """The accounts to sync, ordered by key; with `also_inactive` the removed ones as well.
 
     Those of platforms that are not installed are among them: they are blocked, not forgotten.
     Rows of other programs, whose platform could be no key, are left out.
@@ -135,4 +135,5 @@ def _account(row: tuple[Any, ...]) -> Account:
         timezone=row[5],
         history_start=row[6],
         first_synced_at=row[7],
+        is_active=row[8],
     )

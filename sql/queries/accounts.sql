@@ -2,14 +2,14 @@
 
 -- list_accounts --
 -- The accounts that are synced, in the order of their keys; all of them when asked.
-SELECT id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at
+SELECT id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at, is_active
   FROM ad_accounts
  WHERE is_active OR %(also_inactive)s
  ORDER BY platform, platform_account_id
 
 -- get_account --
 -- One account by platform and platform id, active or not.
-SELECT id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at
+SELECT id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at, is_active
   FROM ad_accounts
  WHERE platform = %(platform)s AND platform_account_id = %(platform_account_id)s
 
@@ -24,7 +24,7 @@ ON CONFLICT (platform, platform_account_id) DO UPDATE
        account_status = excluded.account_status, user_id = coalesce(excluded.user_id, a.user_id),
        history_start = least(a.history_start, excluded.history_start), is_active = true,
        updated_at = adsync_now()
-RETURNING id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at
+RETURNING id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at, is_active
 
 -- update_account_info --
 -- Stores what the platform says of the account, only when it differs.

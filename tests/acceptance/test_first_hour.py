@@ -46,6 +46,11 @@ class Stage:
         done = shell.run("accounts", "add", *arguments)
         return done.complaint(done.code) + f" [{done.code}]"
 
+    def add_quietly(self, platform: str, account: str) -> None:
+        """Add an account with a token that the platform takes."""
+        arguments = ["--platform", platform, "--account", account, "--token-stdin"]
+        assert self.shell.run("accounts", "add", *arguments, stdin=TOKEN).code == 0
+
 
 @pytest.fixture
 def stage(database_url: str, tmp_path: Path) -> Iterator[Stage]:
@@ -99,6 +104,7 @@ def test_wrong_account(stage: Stage) -> None:
     """An account that the platform does not know, and text that is no account's id."""
     unknown = stage.add("facebook", "act_999", TOKEN)
     assert "act_999" in unknown
+    assert "`adsync accounts discover --platform facebook` lists" in unknown
     assert unknown.endswith(f"[{ExitCode.BLOCKED}]")
     for platform in ("facebook", "tiktok", "google_ads"):
         credential = (
@@ -115,6 +121,32 @@ def test_no_account_yet(stage: Stage) -> None:
     """With nothing to sync or to judge, the next step is named and nothing is called complete."""
     for command in ("sync", "verify", "final-sync", "settle"):
         assert "adsync accounts add" in stage.shell.run(command).complaint(ExitCode.USAGE)
+
+
+def test_account_never_synced(stage: Stage) -> None:
+    """An account that was only added is not complete; one that was removed is not judged."""
+    stage.add_quietly("facebook", "act_501")
+    done = stage.shell.run("verify")
+    assert done.code == ExitCode.WORK_LEFT, done.out
+    assert "FAIL  accounts never synced whole, or not lately: 1" in done.out
+    assert done.out.endswith("not complete: 1 check failed\n")
+    assert "Run `adsync sync ACCOUNT`" in done.err
+
+    assert stage.shell.run("accounts", "remove", "act_501").code == 0
+    for command in ("verify", "sync", "settle", "sync act_501"):
+        said = stage.shell.run(*command.split()).complaint(ExitCode.USAGE)
+        assert "facebook:act_501 was removed" in said
+        assert "adsync accounts add" in said
+
+
+def test_days_that_are_not_reported(stage: Stage) -> None:
+    """Days before what the platform reports are refused before a run, with its name, once."""
+    stage.add_quietly("facebook", "act_501")
+    said = stage.shell.run("sync", "--from", "2020-01-01", "--until", "2020-01-02")
+    complaint = said.complaint(ExitCode.USAGE)
+    assert "facebook:act_501: Meta reports 1123 days back; the first day that can" in complaint
+    assert complaint.count("act_501") == 1
+    assert not (stage.shell.folder / "home" / "dagster").exists()
 
 
 def test_database_not_migrated(empty_url: str, tmp_path: Path) -> None:

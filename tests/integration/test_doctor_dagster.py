@@ -28,8 +28,12 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
 from adsync_dagster.clock import SystemClock
-from adsync_dagster.commands.doctor_dagster import NEEDED, look_at_dagster
-from adsync_dagster.commands.doctor_machine import look_at_disks, look_at_rights
+from adsync_dagster.commands.doctor_dagster import NEEDED, look_at_dagster, runs_at_once
+from adsync_dagster.commands.doctor_machine import (
+    look_at_connections,
+    look_at_disks,
+    look_at_rights,
+)
 from adsync_dagster.commands.exits import ExitCode
 from adsync_dagster.commands.findings import Finding
 from adsync_dagster.commands.history import count_ended, delete_ended
@@ -166,6 +170,20 @@ def test_a_full_disk_fails_and_a_small_one_warns(
         monkeypatch.setattr("shutil.disk_usage", lambda _path, usage=usage: usage)
         (finding,) = look_at_disks(settings, tmp_path / "dagster")
         assert (finding.code, finding.warning) == (code, warning)
+
+
+def test_connections_are_counted_for_the_runs_that_dagster_allows() -> None:
+    """Twenty runs at once need more connections than four; without a limit nobody can say."""
+    with dg.instance_for_test(
+        overrides={"concurrency": {"runs": {"max_concurrent_runs": 20}}}
+    ) as instance:
+        runs_max = runs_at_once(instance)
+    assert runs_max == 20
+    settings = Settings(account_threads=4)
+    assert list(look_at_connections(100, 4, settings)) == []
+    (finding,) = look_at_connections(100, runs_max, settings)
+    assert "20 runs of 4 accounts and Dagster may need 140" in finding.detail
+    assert list(look_at_connections(100, None, settings)) == []
 
 
 def test_a_user_without_rights_is_found(database_url: str) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 from command import PROGRAM, Shell
 
+from adsync_dagster.commands import work
 from adsync_dagster.commands.exits import ExitCode, code_of, run_guarded, worst
+from adsync_dagster.commands.launch import Outcome
 from adsync_dagster.errors import (
     AccountBusy,
     CredentialBlocked,
@@ -124,7 +126,35 @@ def test_a_wrong_setting_is_one_line(shell: Shell, name: str, value: str, words:
         done = shell.with_(**{name: value}).run("status")
     complaint = done.complaint(ExitCode.USAGE)
     assert words in complaint
+    assert name in complaint
     assert CANARY not in complaint
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from", "2030-01-01", "--until", "2030-01-02"], "--until 2030-01-02 lies in the"),
+        (["--from", "2020-01-01", "--until", "2026-03-01"], "are 2,252 days; read at most 1,123"),
+        (["--from", "1.3.2026", "--until", "2026-03-01"], "--from '1.3.2026' is no date"),
+        (["--level", "campain"], "'--level': 'campain' is not one of 'campaign', 'adset', 'ad'"),
+    ],
+)
+def test_days_and_levels_are_refused_before_anything_is_opened(
+    shell: Shell, arguments: list[str], words: str
+) -> None:
+    """What no run could read is bad input, not a failed run: the database is not even asked."""
+    shell = shell.with_(ADSYNC_NOW="2026-03-10T12:00:00+00:00")
+    assert words in shell.run("sync", *arguments).complaint(ExitCode.USAGE)
+    assert not (shell.folder / "home").exists()
+
+
+@pytest.mark.parametrize("command", ["add", "discover"])
+def test_a_missing_token_is_said_before_a_database_is_started(tmp_path: Path, command: str) -> None:
+    """Without a database URL nothing is created for a command that could not work."""
+    arguments = ["--platform", "facebook", *(["--account", "1"] if command == "add" else [])]
+    complaint = Shell(tmp_path).run("accounts", command, *arguments).complaint(ExitCode.USAGE)
+    assert "say where the token is" in complaint
+    assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize("command", ["migrate", "status", "verify", "sync", "settle", "dev"])
@@ -258,6 +288,15 @@ def test_an_interrupt_is_no_bug(shell: Shell) -> None:
     assert done.stderr == "adsync: interrupted; what was finished is kept\n"
 
 
+def test_an_accounts_failure_names_it_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors that begin with the account do not get it a second time."""
+    row = {"account": "facebook:act_501", "ok": False, "pending": 0, "blocked": 0}
+    row |= {"error": "facebook:act_501: Meta reports 1123 days back", "what_helps": "a correction"}
+    work._show([row], Outcome())
+    said = " ".join(capsys.readouterr().err.split())
+    assert said == "facebook:act_501: Meta reports 1123 days back (a correction)"
+
+
 def test_the_simulator_serves_and_ends(shell: Shell) -> None:
     """`adsync simulate serve` answers on loopback and ends with its signal."""
     output = shell.folder / "simulator.txt"
@@ -272,6 +311,10 @@ def test_the_simulator_serves_and_ends(shell: Shell) -> None:
             os.sched_yield()
         with socket.create_connection(("127.0.0.1", port), timeout=10):
             pass
+        while "accounts add" not in output.read_text() and time.monotonic() < deadline:
+            os.sched_yield()
+        told = output.read_text()
+        assert told.index("adsync migrate") < told.index("adsync accounts add")
     finally:
         process.terminate()
         process.wait(timeout=20)
