@@ -21,6 +21,7 @@ from adsync_dagster.commands import (
     export,
     health,
     history,
+    keys,
     platforms,
     report,
     simulate,
@@ -31,7 +32,8 @@ from adsync_dagster.commands.output import say
 
 EPILOG = (
     "Exit codes: 0 done, 1 work left, 2 bad input, 3 a person must act,"
-    " 4 database or platform unreachable, 70 a bug. Settings: docs/settings.md"
+    " 4 database unreachable (or the platform, where a command asks it itself), 70 a bug."
+    " Settings: docs/settings.md"
 )
 
 app = typer.Typer(
@@ -67,6 +69,7 @@ def _common(
 app.command()(ui.demo)
 app.command()(ui.dev)
 app.command()(database.migrate)
+accounts.group.command("rotate-keys")(keys.rotate_keys)
 app.add_typer(accounts.group, name="accounts")
 app.command()(platforms.platforms)
 app.command()(work.sync)

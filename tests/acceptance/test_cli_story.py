@@ -15,8 +15,9 @@ import signal
 import sqlite3
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -337,6 +338,31 @@ def test_chosen_days_and_names(stage: Stage) -> None:
         (["act_501", "nobody"], "nobody"),
     ):
         assert words in stage.adsync("sync", *arguments).complaint(ExitCode.USAGE)
+
+
+def test_one_level_is_read_on_demand(stage: Stage) -> None:
+    """--level reads metrics of that level only; the days stay due, so nothing is complete."""
+    stage.connect()
+    assert stage.adsync("sync", "--level", "campaign").code == 0
+    assert stage.query("SELECT DISTINCT entity_type FROM ad_metrics") == [("campaign",)]
+    assert stage.query("SELECT count(*) FROM ad_account_days WHERE state = 'sealed'") == [(0,)]
+    assert stage.adsync("verify").code == ExitCode.WORK_LEFT
+
+
+def test_the_key_of_credentials_is_changed(stage: Stage) -> None:
+    """Old key, both keys, rotate, new key alone: the credential opens at every step."""
+    old, new = (b64encode(os.urandom(32)).decode() for _ in range(2))
+    before = replace(stage, shell=stage.shell.with_(ADSYNC_TOKEN_KEY=old))
+    before.connect()
+    both = stage.shell.with_(ADSYNC_TOKEN_KEY=new, ADSYNC_TOKEN_KEY_PREVIOUS=old)
+    after = stage.shell.with_(ADSYNC_TOKEN_KEY=new)
+    # Nobody may believe it is done while a key is missing.
+    assert after.run("accounts", "rotate-keys").code == ExitCode.BLOCKED
+    done = both.run("accounts", "rotate-keys")
+    assert (done.code, done.out) == (0, "1 credential moved to the present key\n"), done.err
+    assert "no credential needs ADSYNC_TOKEN_KEY_PREVIOUS any more" in done.err
+    assert both.run("accounts", "rotate-keys", "--json").json["moved"] == 0
+    assert after.run("sync").code == 0
 
 
 def test_discover_lists_and_adds(stage: Stage) -> None:
