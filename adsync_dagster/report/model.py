@@ -29,7 +29,7 @@ CALENDARS_MAX = 60
 ACCOUNTS_MAX = 1000
 CLASS_WORDS: Mapping[str, str] = {
     "never_seen_entity": "Spent by an entity that came and went between two reads.",
-    "deleted_hidden": "Spent by deleted entities that the platform no longer shows.",
+    "deleted_hidden": "Spent by a known entity that cannot be read any more; the day stays open.",
     "no_ad_rows": "The platform reports no rows at this level for some campaigns, such as"
     " Performance Max.",
     "moving": "The platform was still counting while it was read.",
