@@ -225,8 +225,8 @@ def _failed_items_are_empty() -> list[Any]:
 def _empty_report_is_zero() -> list[Any]:
     real = metrics.absent_rows
 
-    def absent(connection: Any, account: Any, level: Any, days: Any) -> Any:
-        gone = real(connection, account, level, days)
+    def absent(connection: Any, account: Any, level: Any, days: Any, ids: Any = None) -> Any:
+        gone = real(connection, account, level, days, ids)
         if not _called_from("final_sync"):
             now = connection.execute("SELECT adsync_now()").fetchone()[0]
             metrics.zero_rows(connection, account, level, gone, now)
@@ -338,23 +338,30 @@ def _moving_days_are_sealed() -> list[Any]:
     return [
         patch.object(reconciliation, "_classify", content),
         patch.object(reconciliation, "_complete_hidden", _as_given),
-        patch.object(reconciliation, "_ask_the_silent", _COMPARE),
+        patch.object(reconciliation, "_ask_the_silent", _not_asked),
     ]
 
 
 def _hidden_never_asked() -> list[Any]:
     return [
         patch.object(reconciliation, "_complete_hidden", _as_given),
-        patch.object(reconciliation, "_ask_the_silent", _COMPARE),
+        patch.object(reconciliation, "_ask_the_silent", _not_asked),
     ]
 
 
-_COMPARE = reconciliation._compare
-
-
-def _as_given(_context: Any, _totals: Any, residuals: Any, _absent: Any) -> Any:
+def _as_given(_context: Any, _totals: Any, residuals: Any, *_: Any) -> Any:
     """Instead of reading hidden entities by id: the residuals stay as they are."""
-    return residuals, set()
+    return residuals
+
+
+def _not_asked(_context: Any, _level: Any, residuals: Any, _doubts: Any) -> Any:
+    """Instead of asking those that have no row."""
+    return residuals
+
+
+def _mixed_up_batch_is_believed() -> list[Any]:
+    """Only the item that answers for another object is asked again."""
+    return [patch.object(facebook_batch, "OtherObject", ZeroDivisionError)]
 
 
 def _mark_before_metrics() -> list[Any]:
@@ -383,7 +390,10 @@ def _page_without_next_is_the_end() -> list[Any]:
 
 
 def _one_empty_answer_is_proof() -> list[Any]:
-    return [patch.object(reconciliation, "_SEEN_APART", frozenset({None, *_SEEN_APART}))]
+    return [
+        patch.object(reconciliation, "_SEEN_APART", frozenset({None, *_SEEN_APART})),
+        patch.object(account_days, "APART_LASTING", timedelta(0)),
+    ]
 
 
 _SEEN_APART = reconciliation._SEEN_APART
@@ -566,6 +576,12 @@ MUTANTS = (
     Mutant("page_without_next_is_the_end", _page_without_next_is_the_end),
     Mutant("trust_empty_page_in_final_sync", _trust_empty_page_in_final_sync),
     Mutant("failed_items_are_empty", _failed_items_are_empty),
+    Mutant(
+        "mixed_up_batch_is_believed",
+        _mixed_up_batch_is_believed,
+        (1900, 2694, 3353, *SEEDS),
+        rules=frozenset({"O2"}),
+    ),
     Mutant("empty_report_is_zero", _empty_report_is_zero),
     Mutant("gives_up", _gives_up),
     Mutant("fixed_look_back", _fixed_look_back),
