@@ -204,14 +204,27 @@ def parse_totals(
 
 
 def sum_by_day(rows: list[Row], question: Asked) -> dict[str, DayAmounts]:
-    """The sum of campaign rows per day. A row that comes twice counts once, the last time."""
+    """The sum of campaign rows per day, rounded as one number, as the account's total is.
+
+    A row that comes twice counts once, the last time.
+    """
     latest = {(_day_of(row, question), key_of(row, Level.CAMPAIGN)[0]): row for row in rows}
     sums: dict[str, DayAmounts] = {}
     for (day, _), row in latest.items():
-        amounts = amounts_of(numbers(row["metrics"]))
+        metrics = row["metrics"]
+        amounts = amounts_of(numbers(metrics))._replace(
+            conversions=Decimal(repr(metrics["conversions"])),
+            conversion_value=Decimal(repr(metrics["conversionsValue"])),
+        )
         known = sums.get(day)
         sums[day] = amounts if known is None else _added(known, amounts)
-    return sums
+    return {
+        day: amounts._replace(
+            conversions=amounts.conversions.quantize(_MICRO, ROUND_HALF_UP),
+            conversion_value=amounts.conversion_value.quantize(_MICRO, ROUND_HALF_UP),
+        )
+        for day, amounts in sums.items()
+    }
 
 
 def amounts_of(texts: Numbers) -> DayAmounts:

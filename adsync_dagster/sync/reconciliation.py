@@ -31,6 +31,9 @@ IDS_PER_READ = 50
 #: Silent entities asked by id at most; above it the day stays open as unexplained.
 SILENT_IDS_MAX = 2_000
 
+#: The last decimal of what is stored.
+MILLIONTH = Decimal("0.000001")
+
 AbsentRow = tuple[str, date]
 
 
@@ -313,11 +316,19 @@ def _unshown(residual: Residual, totals: Mapping[date, DayTotals]) -> list[Decim
     """What is missing besides that which no ad set or ad can show."""
     only = totals[residual.date].campaigns_only
     if only is None or residual.level is Level.CAMPAIGN:
-        only = DayAmounts(0, 0, Decimal(0), Decimal(0), Decimal(0))
+        only, rounded = DayAmounts(0, 0, Decimal(0), Decimal(0), Decimal(0)), Decimal(0)
+    else:
+        # Their own sum and the total were rounded as well.
+        rounded = residual.rounded + MILLIONTH
     return [
         residual.impressions - only.impressions,
         residual.clicks - only.clicks,
         residual.spend - only.spend,
-        residual.conversions - only.conversions,
-        residual.conversion_value - only.conversion_value,
+        _beyond(rounded, residual.conversions - only.conversions),
+        _beyond(rounded, residual.conversion_value - only.conversion_value),
     ]
+
+
+def _beyond(rounded: Decimal, amount: Decimal) -> Decimal:
+    """The amount; nothing when it is no more than rounding makes."""
+    return Decimal(0) if abs(amount) <= rounded else amount

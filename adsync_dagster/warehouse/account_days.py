@@ -50,6 +50,8 @@ class Residual(NamedTuple):
     residual_class: ResidualClass | None = None
     #: Whether it has been apart by just these amounts for APART_LASTING or longer.
     lasting: bool = False
+    #: How far the sum of rows that were rounded to millionths may be from what they are a part of.
+    rounded: Decimal = Decimal(0)
 
 
 class AccountDay(NamedTuple):
@@ -153,7 +155,7 @@ def reconcile(connection: Connection, account: Account, level: Level, days: Days
             "lasting": APART_LASTING,
         },
     ).fetchall()
-    return [Residual._make((row[0], level, *row[1:6], _class(row[6]), row[7])) for row in rows]
+    return [Residual._make((row[0], level, *row[1:6], _class(row[6]), *row[7:9])) for row in rows]
 
 
 def classify(

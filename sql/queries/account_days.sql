@@ -64,24 +64,35 @@ ON CONFLICT (ad_account_id, date, level) DO UPDATE
 -- Adds up the stored rows of a level's days and compares them with the totals. A read day whose
 -- rows add up is reconciled; answers the days that do not, what is missing or too much, and
 -- whether that has been just so for a while.
+-- Shared credit has more decimals than are stored, so rows and total are rounded, each by itself:
+-- three times two thirds are 2.000001. A sum as near to the total as so many rounded rows may be
+-- is taken for the total. What has no more than two decimals was not rounded.
 WITH stored AS (
   SELECT m.date, sum(m.impressions) AS impressions, sum(m.clicks) AS clicks, sum(m.spend) AS spend,
-         sum(m.conversions) AS conversions, sum(m.conversion_value) AS conversion_value
+         sum(m.conversions) AS conversions, sum(m.conversion_value) AS conversion_value,
+         0.000001 * count(*) FILTER (WHERE m.conversions <> round(m.conversions, 2)) AS rounded_conversions,
+         0.000001 * count(*) FILTER (WHERE m.conversion_value <> round(m.conversion_value, 2)) AS rounded_value
     FROM ad_metrics m
    WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
      AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
    GROUP BY m.date
-), compared AS (
-  SELECT d.date, coalesce(s.impressions, 0) AS impressions, coalesce(s.clicks, 0) AS clicks,
-         coalesce(s.spend, 0) AS spend, coalesce(s.conversions, 0) AS conversions,
-         coalesce(s.conversion_value, 0) AS conversion_value,
-         -- Unknown, not true, while the totals were never read.
-         (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions, d.total_conversion_value)
-           = (coalesce(s.impressions, 0), coalesce(s.clicks, 0), coalesce(s.spend, 0), coalesce(s.conversions, 0),
-              coalesce(s.conversion_value, 0)) AS adds_up
+), summed AS (
+  SELECT d.date, d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions, d.total_conversion_value,
+         coalesce(s.impressions, 0) AS impressions, coalesce(s.clicks, 0) AS clicks, coalesce(s.spend, 0) AS spend,
+         CASE WHEN abs(d.total_conversions - s.conversions) <= s.rounded_conversions THEN d.total_conversions
+              ELSE coalesce(s.conversions, 0) END AS conversions,
+         CASE WHEN abs(d.total_conversion_value - s.conversion_value) <= s.rounded_value THEN d.total_conversion_value
+              ELSE coalesce(s.conversion_value, 0) END AS conversion_value,
+         greatest(s.rounded_conversions, s.rounded_value, 0) AS rounded
     FROM ad_account_days d
     LEFT JOIN stored s USING (date)
    WHERE d.ad_account_id = %(ad_account_id)s AND d.level = %(level)s AND d.date = ANY (%(days)s)
+), compared AS (
+  SELECT s.*,
+         -- Unknown, not true, while the totals were never read.
+         (s.total_impressions, s.total_clicks, s.total_spend, s.total_conversions, s.total_conversion_value)
+           = (s.impressions, s.clicks, s.spend, s.conversions, s.conversion_value) AS adds_up
+    FROM summed s
 ), updated AS (
   UPDATE ad_account_days d
      SET stored_impressions = c.impressions, stored_clicks = c.clicks, stored_spend = c.spend,
@@ -107,10 +118,10 @@ WITH stored AS (
    WHERE d.ad_account_id = %(ad_account_id)s AND d.level = %(level)s AND d.date = c.date
   RETURNING d.date, d.residual_spend, d.residual_impressions, d.residual_clicks, d.residual_conversions,
             d.residual_conversion_value, c.adds_up, d.residual_class,
-            coalesce(d.apart_since <= adsync_now() - %(lasting)s::interval, false) AS lasting
+            coalesce(d.apart_since <= adsync_now() - %(lasting)s::interval, false) AS lasting, c.rounded
 )
 SELECT date, residual_spend, residual_impressions, residual_clicks, residual_conversions, residual_conversion_value,
-       residual_class, lasting
+       residual_class, lasting, rounded
   FROM updated
  WHERE NOT adds_up
  ORDER BY date

@@ -261,6 +261,27 @@ def test_shared_credit_adds_up_to_the_totals(harness: Harness) -> None:
     assert row["found"] == whole * Decimal("0.333333")
 
 
+def test_credit_without_an_end_adds_up_although_every_row_is_rounded(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thirds have no last decimal: rows and totals are rounded one by one."""
+    settings = harness.simulator.simulator.google_ads.settings
+    monkeypatch.setattr(settings, "conversion_credit_micros", 2_000_000 / 3)
+
+    assert harness.sync().error is None
+
+    assert {name for _, _, name in classes(harness)} == {None, "no_ad_rows"}
+    parts = harness.query(
+        "SELECT date, sum(conversions) AS found FROM ad_metrics WHERE entity_type = 'campaign'"
+        " GROUP BY date"
+    )
+    totals = {
+        row["date"]: row["total_conversions"]
+        for row in harness.query("SELECT date, total_conversions FROM ad_account_days")
+    }
+    assert any(row["found"] != totals[row["date"]] for row in parts)
+
+
 def test_a_client_is_synced_through_its_manager(synced: Harness) -> None:
     """What discovery found out about the way in is stored with the account's credential."""
     wire = synced.simulator.simulator.google_ads

@@ -106,6 +106,63 @@ def test_a_residual_is_the_total_minus_the_rows(session: AccountSession, account
     assert (residual.spend, residual.impressions) == (0, -999)
 
 
+def of_three(session: AccountSession, account: Account, conversions: str, value: str) -> None:
+    """Three ads with the same numbers each, and no residual but that of conversions and value."""
+    each = {"impressions": "300", "clicks": "3", "spend": "4"}
+    rows = [
+        numbers(name, conversions=conversions, conversion_value=value, **each)
+        for name in ("a1", "a2", "a3")
+    ]
+    merge_numbers(session, account, rows, T0)
+    account_days.record_read(session.connection, account, Level.AD, [DAY], T0)
+
+
+def total_of_three(conversions: str, value: str) -> DayTotals:
+    return DayTotals(
+        date=DAY,
+        impressions=900,
+        clicks=9,
+        spend=Decimal(12),
+        conversions=Decimal(conversions),
+        conversion_value=Decimal(value),
+    )
+
+
+def test_thirds_that_were_rounded_one_by_one_add_up(
+    session: AccountSession, account: Account
+) -> None:
+    """Three times 2/3 are stored as 2.000001, and are the 2 of the total all the same."""
+    of_three(session, account, "0.666667", "66.666667")
+    total = total_of_three("2", "200")
+    account_days.record_totals(session.connection, account, [total], [DAY])
+
+    assert account_days.reconcile(session.connection, account, Level.AD, [DAY]) == []
+    (day,) = [
+        one
+        for one in account_days.account_days(session.connection, account, DAY, DAY)
+        if one.level is Level.AD
+    ]
+    assert (day.state, day.residual_conversions, day.residual_conversion_value) == (
+        "reconciled",
+        0,
+        0,
+    )
+
+
+def test_what_rounding_does_not_explain_is_a_residual(
+    session: AccountSession, account: Account
+) -> None:
+    """Four millionths of three rounded rows are, and so is the smallest part of unrounded ones."""
+    of_three(session, account, "0.666667", "66.67")
+    total = total_of_three("2.000005", "200.010001")
+    account_days.record_totals(session.connection, account, [total], [DAY])
+
+    (residual,) = account_days.reconcile(session.connection, account, Level.AD, [DAY])
+
+    assert residual.conversions == Decimal("0.000004")
+    assert residual.conversion_value == Decimal("0.000001")
+
+
 def test_a_tenth_of_a_cent_is_a_residual(session: AccountSession, account: Account) -> None:
     """Comparison is exact: ten times 0.1 is 1, and 0.000001 more is not."""
     rows = [
