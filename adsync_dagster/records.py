@@ -127,6 +127,8 @@ class Entity:
     updated_at: datetime | None = None
     #: Budgets, objective and other descriptive fields worth keeping, JSON-ready.
     extra: Mapping[str, Any] = field(default_factory=dict)
+    #: False: its status is one that our listings do not ask for, so a list without it is whole.
+    listable: bool = True
 
 
 class DailyMetrics(NamedTuple):

@@ -203,7 +203,7 @@ def _one_run(
         count = len(accounts.list_accounts(connection))
     if not count:
         return dg.SkipReason(as_sentence(NO_ACCOUNT))
-    if kind_in_flight(context.instance, kind):
+    if kind_in_flight(context.instance, kind, now=context.scheduled_execution_time):
         return dg.SkipReason(f"Nothing started: the last {kind} run has not ended.")
     return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
 

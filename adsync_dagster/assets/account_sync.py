@@ -28,8 +28,8 @@ from adsync_dagster.assets.metrics import METRICS
 from adsync_dagster.assets.run_summary import accounts_table, summary_lines
 from adsync_dagster.errors import AdsyncError
 from adsync_dagster.settings import Settings
-from adsync_dagster.sync.account_sync import LOCK_WAIT_SECONDS, sync_account
-from adsync_dagster.sync.environment import Environment, logger
+from adsync_dagster.sync.account_sync import LOCK_WAIT_SECONDS, report_of_defect, sync_account
+from adsync_dagster.sync.environment import Environment
 from adsync_dagster.sync.metrics import EVERYTHING_DUE, MetricsScope
 from adsync_dagster.sync.reports import AccountReport, Step
 from adsync_dagster.warehouse import accounts
@@ -196,19 +196,7 @@ def _sync_one(environment: Environment, key: str, plan: WindowPlan) -> AccountRe
         report.fail(error)
         return report
     except Exception as error:  # noqa: BLE001  an account's bug must not take its window down
-        return _defect(key, error)
-
-
-def _defect(key: str, error: Exception) -> AccountReport:
-    """An error nobody foresaw. Its text may hold anything, so only its type and place are kept."""
-    places = []
-    trace = error.__traceback__
-    while trace is not None:
-        places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    logger.error("[sync] %s: %s at %s", key, type(error).__name__, " > ".join(places[-6:]))
-    message = f"{type(error).__name__} at {places[-1] if places else 'an unknown place'}"
-    return AccountReport(account_key=key, error=message, error_family="defect")
+        return report_of_defect(key, error)
 
 
 def _materializations(

@@ -1,8 +1,11 @@
 """Which accounts a run is already on its way for, and which attempt at a window comes next.
 
-A run's status alone is no proof of life: when a whole host dies, its run stays STARTED. So a
-started run counts for ten minutes, and after that only while one of its accounts is locked in
-Postgres, which lets go of a lock when the holder dies.
+A run's status alone is no proof of life: when a whole host dies, its run stays as it is, unless
+Dagster's run monitoring ends it, which a project may not have switched on. So a started run of
+accounts counts for ten minutes, and after that only while one of its accounts is locked in
+Postgres, which lets go of a lock when the holder dies. A started run that locks no account by
+itself counts for as long as its job may take, and one on its way to a start for an hour. A
+queued run counts as long as it is queued: it is the daemon's, and starts when that is back.
 """
 
 from __future__ import annotations
@@ -30,6 +33,14 @@ IN_FLIGHT = [
 _BEGUN = {dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING}
 #: A started run is believed this long without a look at the locks.
 GRACE = timedelta(minutes=10)
+#: A run that was taken from the queue and has not begun is believed this long.
+START_MAX = timedelta(hours=1)
+#: A begun run of a job that says no `dagster/max_runtime` is believed this long: the limit that
+#: our dagster.yaml sets for all runs.
+RUNTIME_MAX = timedelta(hours=6)
+#: How long Dagster takes to end a run whose time is over.
+ENDING = timedelta(minutes=10)
+_MAX_RUNTIME_TAG = "dagster/max_runtime"
 RUNS_MAX = 2000
 
 #: Waits between attempts that left no trace in the change log (a run that died at its start).
@@ -52,22 +63,38 @@ def accounts_in_flight(
     covered: set[str] = set()
     for record in records:
         run_keys = keys_of_run(record.dagster_run.tags, keys)
-        if _lives(record, now) or not locked.isdisjoint(run_keys):
+        if _lives(record, now, GRACE) or not locked.isdisjoint(run_keys):
             covered.update(run_keys)
     return covered
 
 
-def kind_in_flight(instance: dg.DagsterInstance, kind: str) -> bool:
-    """Whether any run of this kind is queued, starting or running."""
-    runs = dg.RunsFilter(tags={KIND_TAG: kind}, statuses=IN_FLIGHT)
-    return instance.get_runs_count(runs) > 0
+def kind_in_flight(instance: dg.DagsterInstance, kind: str, *, now: datetime) -> bool:
+    """Whether any run of this kind is queued, starting or running, as far as it can be alive."""
+    records = instance.get_run_records(
+        dg.RunsFilter(tags={KIND_TAG: kind}, statuses=IN_FLIGHT), limit=RUNS_MAX
+    )
+    return any(_lives(record, now, _longest(record)) for record in records)
 
 
-def _lives(record: dg.RunRecord, now: datetime) -> bool:
-    if record.dagster_run.status not in _BEGUN:
+def _longest(record: dg.RunRecord) -> timedelta:
+    """How long a begun run may live: its job's limit, and what Dagster needs to enforce it."""
+    seconds = record.dagster_run.tags.get(_MAX_RUNTIME_TAG, "")
+    limit = timedelta(seconds=int(seconds)) if seconds.isdecimal() else RUNTIME_MAX
+    return limit + ENDING
+
+
+def _lives(record: dg.RunRecord, now: datetime, longest: timedelta) -> bool:
+    """Whether the run may be at work: a begun one for so long, one on its way for START_MAX."""
+    status = record.dagster_run.status
+    if status == dg.DagsterRunStatus.QUEUED:
         return True
-    started = record.start_time
-    return started is None or now - datetime.fromtimestamp(started, tz=UTC) < GRACE
+    if status not in _BEGUN:
+        return now - record.update_timestamp.replace(tzinfo=UTC) < START_MAX
+    if record.start_time is None:
+        begun = record.create_timestamp.replace(tzinfo=UTC)
+    else:
+        begun = datetime.fromtimestamp(record.start_time, tz=UTC)
+    return now - begun < longest
 
 
 @dataclass(frozen=True, slots=True)

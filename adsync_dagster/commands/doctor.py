@@ -12,7 +12,11 @@ import typer
 
 from adsync_dagster.clock import CLOCKS_APART_SECONDS_MAX, SystemClock
 from adsync_dagster.commands.doctor_accounts import examine_accounts
-from adsync_dagster.commands.doctor_dagster import look_at_dagster, runs_at_once
+from adsync_dagster.commands.doctor_dagster import (
+    look_at_dagster,
+    look_at_monitoring,
+    runs_at_once,
+)
 from adsync_dagster.commands.doctor_machine import (
     look_at_connections,
     look_at_disks,
@@ -144,6 +148,7 @@ def _database(database: Database, settings: Settings, *, offline: bool) -> Itera
             return
         yield Finding(subject="schema", detail="current")
         yield from _triggers(connection)
+        yield from _left_out(connection)
         yield from _undelivered(connection)
         yield from look_at_rights(connection, settings)
     yield from examine_accounts(settings, offline=offline)
@@ -205,6 +210,22 @@ def _triggers(connection: Connection) -> Iterator[Finding]:
         yield Finding(subject="triggers", detail="present, ENABLE ALWAYS")
 
 
+def _left_out(connection: Connection) -> Iterator[Finding]:
+    """Rows of an adopted database that no sync can ask for."""
+    from adsync_dagster.sync.verdict import ROWS_LEFT_OUT, rows_left_out
+
+    findings = rows_left_out(connection)
+    if findings.total:
+        first = findings.rows[0]
+        yield Finding(
+            subject="rows left out",
+            detail=f"{counted(findings.total, 'row')} without an id that the platform could have"
+            f" given, the first in {first['table']} with the id {first['id']}"
+            f" ({first['account']}). {ROWS_LEFT_OUT}",
+            warning=True,
+        )
+
+
 def _alerts(settings: Settings, *, offline: bool) -> Iterator[Finding]:
     """Where alerts go. A mail server is spoken to; a webhook takes nothing but messages."""
     from adsync_dagster.transport.mail import try_login
@@ -259,6 +280,7 @@ def _dagster(settings: Settings) -> Iterator[Finding]:
             detail=f"home {home}, runs kept in {storage}, {counted(runs, 'run')} recorded",
         )
         yield from look_at_dagster(instance, SystemClock().now())
+        yield from look_at_monitoring(instance)
     yield from _dagster_storage(settings)
 
 

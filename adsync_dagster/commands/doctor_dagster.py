@@ -47,6 +47,30 @@ def runs_at_once(instance: DagsterInstance) -> int | None:
     return queue.max_concurrent_runs
 
 
+def look_at_monitoring(instance: DagsterInstance) -> Iterator[Finding]:
+    """Whether Dagster ends runs whose host died; an instance must be told to, by default it is not.
+
+    Schedules and sensor do not wait for such a run for ever, but it keeps its place among the
+    runs that are allowed at once.
+    """
+    missing = [
+        name
+        for name, there in (
+            ("enabled: true", instance.run_monitoring_enabled),
+            ("max_runtime_seconds", bool(instance.run_monitoring_max_runtime_seconds)),
+        )
+        if not there
+    ]
+    if missing:
+        yield Finding(
+            subject="run monitoring",
+            detail="nothing ends a run whose host died, and it keeps its place in the queue's"
+            f" limits: set {' and '.join(missing)} under run_monitoring in the instance's"
+            " dagster.yaml (docs/adopting.md)",
+            warning=True,
+        )
+
+
 def _daemons(instance: DagsterInstance, now: datetime) -> Finding:
     """Whether every daemon that the instance needs has reported lately."""
     beats = instance.get_daemon_heartbeats()

@@ -18,6 +18,7 @@ from adsync_dagster.wording import counted
 
 if TYPE_CHECKING:
     from adsync_dagster.sync.verdict import Question
+    from adsync_dagster.warehouse.checks import Findings
     from adsync_dagster.warehouse.overview import AccountStatus
 
 AsJson = Annotated[bool, typer.Option("--json", help="Write the result as JSON to stdout.")]
@@ -115,11 +116,12 @@ def verify(*, as_json: AsJson = False) -> int:
     residuals, open days past due, accounts that were never synced whole or not for 26 hours,
     silent triggers and everything that is blocked. Removed accounts are left out. Exit code 3
     when only blocked things are left, 2 when there is no account to judge, 1 for the rest.
+    Rows that no sync can ask for, such as drafts in an adopted database, are a warning.
 
     \b
     Example: adsync verify && echo complete
     """
-    from adsync_dagster.sync.verdict import ask
+    from adsync_dagster.sync.verdict import ask, rows_left_out
     from adsync_dagster.warehouse.accounts import list_accounts
 
     with open_environment(Settings.from_environment()) as environment:
@@ -129,10 +131,19 @@ def verify(*, as_json: AsJson = False) -> int:
             # An empty warehouse is not a complete one: it may be the wrong database.
             raise UsageError(f"nothing can be judged: {no_accounts(known)}")
         questions = ask(environment)
+        with environment.database.connection() as connection:
+            left_out = rows_left_out(connection)
     bad = [question for question in questions if question.findings.total]
     if as_json:
-        write_json({"complete": not bad, "checks": [_as_dict(question) for question in questions]})
+        write_json(
+            {
+                "complete": not bad,
+                "checks": [_as_dict(question) for question in questions],
+                "rows_left_out": {"found": left_out.total, "rows": list(left_out.rows)},
+            }
+        )
     else:
+        _warn(left_out)
         _tell(questions)
     if not bad:
         return ExitCode.OK
@@ -148,6 +159,16 @@ def _as_dict(question: Question) -> dict[str, Any]:
         "rows": [dict(row) for row in question.findings.rows],
         "what_to_do": COMMANDS[question.name] if question.findings.total else None,
     }
+
+
+def _warn(left_out: Findings) -> None:
+    from adsync_dagster.sync.verdict import ROWS_LEFT_OUT
+
+    if left_out.total:
+        say(f"warn  rows that no sync can ask for: {left_out.total}")
+        for row in left_out.rows[:5]:
+            say("        " + ", ".join(f"{k}={v}" for k, v in row.items() if v is not None))
+        note(f"        {ROWS_LEFT_OUT}")
 
 
 def _tell(questions: Sequence[Question]) -> None:

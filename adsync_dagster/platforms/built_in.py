@@ -5,7 +5,14 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from adsync_dagster.errors import UsageError
-from adsync_dagster.platforms import facebook, google_ads, tiktok
+from adsync_dagster.platforms import (
+    facebook,
+    facebook_wire,
+    google_ads,
+    google_ads_wire,
+    tiktok,
+    tiktok_wire,
+)
 from adsync_dagster.platforms.google_ads_oauth import GoogleGrant
 from adsync_dagster.platforms.plugin import (
     CredentialField,
@@ -16,7 +23,7 @@ from adsync_dagster.platforms.plugin import (
     PlatformSettings,
 )
 from adsync_dagster.platforms.protocol import PlatformAdapter
-from adsync_dagster.records import Platform
+from adsync_dagster.records import LEVELS, Platform
 from adsync_dagster.variables import web_address, written_like
 
 _METRIC_NAME = written_like(r"[a-z][a-z0-9_]{0,79}", "write a metric's name like complete_payment")
@@ -36,6 +43,7 @@ FACEBOOK = PlatformPlugin(
     base_url="https://graph.facebook.com",
     rules=facebook.RULES,
     adapter=_facebook,
+    entity_ids=dict.fromkeys(LEVELS, facebook_wire.ENTITY_ID),
     credential=CredentialForm(
         fields=(
             CredentialField(name="access_token", help="A system user's token with ads_read."),
@@ -76,6 +84,7 @@ TIKTOK = PlatformPlugin(
     base_url="https://business-api.tiktok.com",
     rules=tiktok.RULES,
     adapter=_tiktok,
+    entity_ids=dict.fromkeys(LEVELS, tiktok_wire.ENTITY_ID),
     credential=CredentialForm(
         fields=(
             CredentialField(name="access_token", help="A Marketing API access token."),
@@ -134,6 +143,7 @@ GOOGLE_ADS = PlatformPlugin(
     base_url="https://googleads.googleapis.com",
     rules=google_ads.RULES,
     adapter=_google_ads,
+    entity_ids=google_ads_wire.ENTITY_IDS,
     grant=_google_grant,
     credential=CredentialForm(
         fields=(

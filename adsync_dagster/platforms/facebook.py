@@ -35,10 +35,10 @@ from adsync_dagster.platforms.facebook_insights import EntityReports, Report, re
 from adsync_dagster.platforms.facebook_metrics import OMNI_PURCHASE
 from adsync_dagster.platforms.facebook_wire import (
     DEFAULT_LIMITS,
+    ENTITY_ID,
     Edge,
     ReadLimits,
     account_node,
-    entity_node,
     read_pages,
     read_with_restarts,
 )
@@ -46,6 +46,7 @@ from adsync_dagster.platforms.protocol import Credential, Read, Record, Request,
 from adsync_dagster.platforms.reading import (
     Tally,
     ask,
+    told_apart,
 )
 from adsync_dagster.records import DateRange, Entity, Level, Platform
 from adsync_dagster.settlement import REPORTED_DAYS, SettlementRules
@@ -172,7 +173,7 @@ class FacebookAdapter:
         self, account_id: str, level: Level, ids: Sequence[str], started_at: datetime
     ) -> Read:
         account, tally = account_node(account_id), Tally(started_at)
-        distinct = [entity_node(entity_id) for entity_id in dict.fromkeys(ids)]
+        distinct, tally.missing_ids = told_apart(ids, ENTITY_ID)
         currency = None
         if level is not Level.AD and distinct:
             currency = yield from read_currency(account, self.api_version, tally)
@@ -211,7 +212,7 @@ class FacebookAdapter:
         started_at: datetime,
     ) -> Read:
         account, tally = account_node(account_id), Tally(started_at)
-        distinct = [entity_node(entity_id) for entity_id in dict.fromkeys(ids)]
+        distinct, tally.missing_ids = told_apart(ids, ENTITY_ID)
         purpose = f"report of {_LEVEL_WORDS[level]} of account {account} by id"
         work = EntityReports(self._report(account, level, purpose), level, self.limits)
         items = work.items(distinct, days)

@@ -168,9 +168,14 @@ def read_listing(edge: Edge, question: EntityQuestion, limits: ReadLimits, tally
         raise problem
 
 
+def listed_statuses(level: Level) -> list[str]:
+    """Every status that a listing may ask for. One that Meta adds later is not among them."""
+    return [status for status in EFFECTIVE_STATUSES[level] if status != "DELETED"]
+
+
 def listing_edge(account: str, level: Level, version: str, purpose: str) -> Edge:
     """The edge of a level with every status it may list, and the count to hold it to."""
-    statuses = [status for status in EFFECTIVE_STATUSES[level] if status != "DELETED"]
+    statuses = listed_statuses(level)
     return Edge(
         path=f"/{version}/{account}/{EDGES[level]}",
         params={
@@ -203,18 +208,20 @@ def _entity(row: Any, question: EntityQuestion) -> Entity:
     platform_id, own = row["id"], row["status"]
     if not (platform_id.isascii() and platform_id.isdigit()):
         raise IncompleteRead("an object has an id that is none")
+    effective = _text(row["effective_status"]).upper()
     return Entity(
         level=level,
         platform_id=platform_id,
         name=_text(row.get("name") or ""),
         status=own_status(own),
         platform_status=_text(own),
-        effective_status=_text(row["effective_status"]).upper(),
+        effective_status=effective,
         campaign_id=None if level is Level.CAMPAIGN else _parent(row["campaign_id"]),
         adset_id=_parent(row["adset_id"]) if level is Level.AD else None,
         created_at=instant(row.get("created_time"), "created_time"),
         updated_at=instant(row.get("updated_time"), "updated_time"),
         extra=_extra(row, question.currency),
+        listable=effective in listed_statuses(level),
     )
 
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from adsync_dagster.errors import Defect, IncompleteRead, TooMuchData, UsageError
+from adsync_dagster.errors import IncompleteRead, TooMuchData, UsageError
 from adsync_dagster.platforms.facebook_errors import BadCursor
 from adsync_dagster.platforms.protocol import Record, Request, Rows
 from adsync_dagster.platforms.reading import Part, Tally, ask, compact
 from adsync_dagster.records import DateRange
 
 _ACCOUNT_DIGITS_MAX = 20
+#: What the id of an object looks like; ids become parts of URLs, so nothing else may pass.
+ENTITY_ID = "[0-9]{1,30}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +173,6 @@ def account_node(text: str) -> str:
             f"{text.strip()[:40]!r} is not a Meta ad account; write it like act_1234567890"
         )
     return f"act_{digits}"
-
-
-def entity_node(text: str) -> str:
-    """The id itself when it is one; ids become parts of URLs, so nothing else may pass."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 30):
-        raise Defect(f"{text[:40]!r} is not the id of a Meta object")
-    return text
 
 
 def time_range(days: DateRange) -> str:

@@ -31,6 +31,7 @@ from adsync_dagster.platforms.google_ads_entities import (
 from adsync_dagster.platforms.google_ads_errors import check_response
 from adsync_dagster.platforms.google_ads_wire import (
     DEFAULT_LIMITS,
+    ENTITY_IDS,
     Customer,
     Question,
     ReadLimits,
@@ -43,7 +44,7 @@ from adsync_dagster.platforms.google_ads_wire import (
     read_rows,
 )
 from adsync_dagster.platforms.protocol import Credential, Read, Record, Response, Rows, Step
-from adsync_dagster.platforms.reading import Part, Tally, shortened
+from adsync_dagster.platforms.reading import Part, Tally, shortened, told_apart
 from adsync_dagster.records import DateRange, DayAmounts, Level, Platform
 from adsync_dagster.settlement import REPORTED_DAYS, SettlementRules
 
@@ -136,7 +137,8 @@ class GoogleAdsAdapter:
         customer, tally = self._customer(account_id), Tally(started_at)
         purpose = f"{_LEVEL_WORDS[level]} of account {customer.account} by id"
         found: set[str] = set()
-        wanted = frozenset(ids)
+        distinct, tally.missing_ids = told_apart(ids, ENTITY_IDS[level])
+        wanted = frozenset(distinct)
 
         def parse(rows: list[Row]) -> Sequence[Record]:
             entities = [
@@ -178,7 +180,8 @@ class GoogleAdsAdapter:
     ) -> Read:
         """By id. An entity without rows is looked up, to tell "no numbers" from "unknown"."""
         customer, tally = self._customer(account_id), Tally(started_at)
-        for some in chunks(sorted(set(ids)), self.limits.ids_max):
+        distinct, tally.missing_ids = told_apart(ids, ENTITY_IDS[level])
+        for some in chunks(sorted(distinct), self.limits.ids_max):
             tally.missing_ids |= yield from self._unknown(customer, level, some, tally)
             yield from self._report(customer, level, days, tuple(some), tally)
         return tally.verdict()

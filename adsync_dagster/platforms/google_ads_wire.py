@@ -24,12 +24,15 @@ from adsync_dagster.errors import (
 )
 from adsync_dagster.platforms.protocol import NextElement, Record, Request, Response, Rows, Step
 from adsync_dagster.platforms.reading import Part, Tally
-from adsync_dagster.records import DateRange
+from adsync_dagster.records import DateRange, Level
 
 Row = dict[str, Any]
 T = TypeVar("T")
 _ACCOUNT_DIGITS = 10
 _ID_DIGITS_MAX = 19
+_ID = "[0-9]{1,19}"
+#: What an entity's id looks like; an ad's has its ad group before it (see `ad_key`).
+ENTITY_IDS = {Level.CAMPAIGN: _ID, Level.ADSET: _ID, Level.AD: f"{_ID}~{_ID}"}
 
 
 class WrongAnswer(IncompleteRead):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from adsync_dagster.platforms.protocol import Credential, PlatformAdapter, TokenGrant
-from adsync_dagster.records import Platform
+from adsync_dagster.records import LEVELS, Level, Platform
 from adsync_dagster.settlement import SettlementRules
 from adsync_dagster.variables import Check, any_text, web_address, whole_number
 
@@ -110,12 +110,21 @@ class PlatformPlugin:
     #: Makes the adapter, which holds no state and is shared by threads.
     adapter: Callable[[PlatformSettings], PlatformAdapter]
     credential: CredentialForm = ACCESS_TOKEN
+    #: What the id of an entity looks like, by level: a regular expression that both Python and
+    #: PostgreSQL read alike. A row with another id is not asked for, and is reported; where
+    #: nothing is said, any text may be one.
+    entity_ids: Mapping[Level, str] = field(default_factory=dict)
     #: What else it lets people set.
     options: tuple[Option, ...] = ()
     #: Makes the exchange of a stored credential for access tokens; None: it is sent as it is.
     grant: Callable[[PlatformSettings], Grant] | None = None
     #: The package it came with; filled in when it is found.
     package: str = field(default="adsync-dagster", compare=False)
+
+    @property
+    def id_forms(self) -> dict[Level, str]:
+        """What an id looks like at every level."""
+        return {level: self.entity_ids.get(level, ".+") for level in LEVELS}
 
     @property
     def variables(self) -> dict[str, Option]:

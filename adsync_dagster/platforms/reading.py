@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +45,17 @@ def ask(request: Request, tally: Tally) -> Generator[Step, Response | None, Resp
     if response is None:
         raise Defect("a driver has to send a Response for every Request")
     return response
+
+
+def told_apart(ids: Iterable[str], form: str) -> tuple[list[str], set[str]]:
+    """Ids each once, and those that the platform could never have given: they do not match `form`.
+
+    A database that was adopted may hold rows of its own, such as drafts. Nobody is asked for
+    what can be no id; it counts as missing, as an id that the platform does not know.
+    """
+    distinct = dict.fromkeys(ids)
+    strange = {one for one in distinct if not re.fullmatch(form, one, re.ASCII)}
+    return [one for one in distinct if one not in strange], strange
 
 
 def compact(value: Any) -> str:

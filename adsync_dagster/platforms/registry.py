@@ -7,6 +7,7 @@ at once and by name: a platform that quietly is not there would quietly not be s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -17,7 +18,7 @@ from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.built_in import BUILT_IN
 from adsync_dagster.platforms.plugin import Grant, PlatformPlugin, PlatformSettings
 from adsync_dagster.platforms.protocol import PlatformAdapter
-from adsync_dagster.records import Platform
+from adsync_dagster.records import LEVELS, Level, Platform
 
 ENTRY_POINT_GROUP = "adsync_dagster.platforms"
 #: Each platform's key is the name of its Dagster resource; these are taken.
@@ -70,6 +71,17 @@ def adapter_for(platform: Platform, settings: AdapterSettings) -> PlatformAdapte
     """The platform's adapter as the settings want it."""
     plugin = plugin_for(platform)
     return plugin.adapter(_settings_of(plugin, settings))
+
+
+def id_forms(platform: Platform) -> dict[Level, str]:
+    """What an entity's id looks like, a regular expression per level; anything if not installed."""
+    plugin = installed().get(platform)
+    return dict.fromkeys(LEVELS, ".+") if plugin is None else plugin.id_forms
+
+
+def may_be_id(platform: Platform, level: Level, text: str) -> bool:
+    """Whether the platform could have given an entity this id, by what its ids look like."""
+    return re.fullmatch(id_forms(platform)[level], text, re.ASCII) is not None
 
 
 def grant_for(platform: Platform, settings: AdapterSettings) -> Grant | None:

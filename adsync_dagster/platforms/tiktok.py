@@ -30,7 +30,7 @@ from adsync_dagster.platforms.protocol import (
     SecretMissing,
     Step,
 )
-from adsync_dagster.platforms.reading import Part, Tally, ask, compact
+from adsync_dagster.platforms.reading import Part, Tally, ask, compact, told_apart
 from adsync_dagster.platforms.tiktok_entities import (
     ACCOUNT_FIELDS,
     EntityQuestion,
@@ -49,11 +49,11 @@ from adsync_dagster.platforms.tiktok_reports import (
 )
 from adsync_dagster.platforms.tiktok_wire import (
     DEFAULT_LIMITS,
+    ENTITY_ID,
     Parsed,
     ReadLimits,
     account_number,
     chunks,
-    entity_number,
     path_of,
     read_listing,
 )
@@ -206,7 +206,7 @@ class TikTokAdapter:
         self, account_id: str, level: Level, ids: Sequence[str], started_at: datetime
     ) -> Read:
         account, tally = account_number(account_id), Tally(started_at)
-        distinct = [entity_number(one) for one in dict.fromkeys(ids)]
+        distinct, tally.missing_ids = told_apart(ids, ENTITY_ID)
         for group in chunks(distinct, self.limits.ids_max):
             yield from self._look_up(account, level, group, tally)
         return tally.verdict()
@@ -248,10 +248,11 @@ class TikTokAdapter:
         days: DateRange,
         started_at: datetime,
     ) -> Read:
-        """As the protocol says. A report names no missing ids: what is unknown has no rows."""
+        """As the protocol says. A report names no unknown ids as missing: they have no rows."""
         account, tally = account_number(account_id), Tally(started_at)
+        distinct, tally.missing_ids = told_apart(ids, ENTITY_ID)
         report = self._report(account, level, f"report of {_LEVEL_WORDS[level]} by id")
-        scopes = scopes_of(level, list(dict.fromkeys(ids)), self.limits)
+        scopes = scopes_of(level, distinct, self.limits)
         yield from read_report(report, days, scopes, self.limits, tally)
         return tally.verdict()
 

@@ -18,6 +18,8 @@ from adsync_dagster.platforms.reading import Part, Tally, ask
 
 _ROOT = "/open_api/v1.3/"
 _ID_DIGITS_MAX = 30
+#: What the id of a campaign, ad group or ad looks like.
+ENTITY_ID = "[0-9]{1,30}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -248,7 +248,8 @@ class Runner:
         environment, synced = self.engine.environment, set()
         try:
             if name == "safety_net":
-                run_safety_net(environment)
+                if defects := run_safety_net(environment).defects:
+                    self.outcome.crashed = f"the safety net met a bug with {defects}"
                 return frozenset()
             for key in self.keys:
                 if name == "sync":

@@ -109,6 +109,18 @@ def sync_account(
     return report
 
 
+def report_of_defect(key: str, error: Exception) -> AccountReport:
+    """An error nobody foresaw. Its text may hold anything, so only its type and place are kept."""
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    logger.error("[sync] %s: %s at %s", key, type(error).__name__, " > ".join(places[-6:]))
+    message = f"{type(error).__name__} at {places[-1] if places else 'an unknown place'}"
+    return AccountReport(account_key=key, error=message, error_family="defect")
+
+
 class _AccountSync:
     """One account's run through its steps."""
 

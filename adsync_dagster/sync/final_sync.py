@@ -21,6 +21,7 @@ from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
 from adsync_dagster.records import LEVELS, Complete, DateRange, Level
 from adsync_dagster.settlement import DayState, first_open_day, history_start
+from adsync_dagster.sync.claiming import claim, needed_by
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
 from adsync_dagster.sync.reports import FinalSyncReport
 from adsync_dagster.warehouse import (
@@ -28,7 +29,6 @@ from adsync_dagster.warehouse import (
     account_state,
     accounts,
     changes,
-    entities,
     metrics,
 )
 from adsync_dagster.warehouse.changes import (
@@ -141,14 +141,7 @@ def process_final_sync_for_entity(
     """
     report = FinalSyncReport(account_key=context.account.key)
     token = uuid4()
-    with context.session.transaction() as connection:
-        claimed = changes.claim_pending(
-            connection,
-            context.account,
-            token,
-            limit=CHANGES_PER_ROUND,
-            entity=(level, platform_entity_id),
-        )
+    claimed = claim(context, token, CHANGES_PER_ROUND, entity=(level, platform_entity_id))
     _run_round(context, _plan(context, token, claimed), report)
     return _finish(context.session.connection, context.account.id, report)
 
@@ -181,10 +174,7 @@ def run_pending(
 def _run_rounds(context: SyncContext, report: FinalSyncReport) -> None:
     for _ in range(ROUNDS_MAX):
         token = uuid4()
-        with context.session.transaction() as connection:
-            claimed = changes.claim_pending(
-                connection, context.account, token, limit=CHANGES_PER_ROUND
-            )
+        claimed = claim(context, token, CHANGES_PER_ROUND)
         if not claimed:
             return
         crash_point("claim_committed")
@@ -216,9 +206,7 @@ def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -
     )
     first_seen: set[Needed] = set()
     for change in claimed:
-        refs = entities.descendants(connection, account, change.level, change.entity_id)
-        needed = {(ref.level, ref.platform_id) for ref in refs}
-        needed.add((change.level, change.platform_entity_id))
+        needed = needed_by(context, change)
         round_.needs[change.log_id] = needed
         if change.old_status is None:
             first_seen |= needed

@@ -19,6 +19,7 @@ from datetime import date
 from decimal import Decimal
 
 from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.platforms.registry import may_be_id
 from adsync_dagster.records import DateRange, DayAmounts, DayTotals, Level
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.warehouse import account_days, account_state, entities, metrics
@@ -30,6 +31,8 @@ from adsync_dagster.warehouse.staging import MetricsStage
 IDS_PER_READ = 50
 #: Silent entities asked by id at most; above it the day stays open as unexplained.
 SILENT_IDS_MAX = 2_000
+#: Entities that reports may hide, asked by id at most; the same above it.
+HIDDEN_IDS_MAX = 2_000
 
 #: The last decimal of what is stored.
 MILLIONTH = Decimal("0.000001")
@@ -147,8 +150,17 @@ def _complete_hidden(
     apart = {residual.date for residual in residuals}
     gone = {row for row in absent if row[1] in apart}
     hidden = entities.hidden_candidates(
-        context.session.connection, context.account, level, days.since
+        context.session.connection, context.account, level, days.since, limit=HIDDEN_IDS_MAX + 1
     )
+    if len(hidden) > HIDDEN_IDS_MAX:
+        doubts.unasked = True
+        context.log.warning(
+            "[sync] %s: more than %d %ss that reports may hide; the others take turns, and the"
+            " days stay open meanwhile",
+            context.account.key,
+            HIDDEN_IDS_MAX,
+            level,
+        )
     asked = sorted({*hidden, *(row[0] for row in gone)})
     still_gone = _read_by_id(context, level, asked, days, doubts)
     residuals = _compare(context, level, days)
@@ -161,6 +173,8 @@ def _read_by_id(
 ) -> set[AbsentRow]:
     """Merge what the platform reports by id; returns stored rows it does not confirm."""
     account, adapter = context.account, context.client.adapter
+    # Rows of an adopted database's own have nothing that anybody could doubt.
+    ids = [one for one in ids if may_be_id(account.platform, level, one)]
     unconfirmed: set[AbsentRow] = set()
     for start in range(0, len(ids), IDS_PER_READ):
         batch = ids[start : start + IDS_PER_READ]

@@ -113,6 +113,8 @@ class SafetyNetReport:
     missed_changes: int = 0
     #: Account key -> what went wrong.
     failures: dict[str, str] = field(default_factory=dict)
+    #: Those of them that met a bug of ours.
+    defects: list[str] = field(default_factory=list)
 
     @property
     def success(self) -> bool:

@@ -176,6 +176,19 @@ def _of(question: Question, accounts: set[str]) -> Question:
     return replace(question, findings=findings)
 
 
+def rows_left_out(connection: Connection) -> Findings:
+    """Entities of an adopted database that nothing can be read for: to be told, no failure."""
+    forms = {key: plugin.id_forms for key, plugin in installed().items()}
+    return checks.rows_left_out(connection, forms)
+
+
+#: What to do about them.
+ROWS_LEFT_OUT = (
+    "Rows of your own, such as drafts, may stay: they are left out. Where the platform knows the"
+    " object, correct its id."
+)
+
+
 def rules_in_use(environment: Environment) -> dict[Platform, SettlementRules]:
     """The settlement rules of every installed platform."""
     return {platform: environment.adapter(platform).rules for platform in installed()}

@@ -24,6 +24,18 @@ def list_accounts(connection: Connection, *, also_inactive: bool = False) -> lis
     return [_account(row) for row in rows.fetchall() if is_platform_key(row[1])]
 
 
+def list_for_safety_net(connection: Connection) -> list[Account]:
+    """The accounts to sync, the one whose last safety net is longest ago first."""
+    waited = {row[0]: at for at, row in enumerate(connection.execute(queries["safety_net_order"]))}
+    return sorted(list_accounts(connection), key=lambda account: waited.get(account.id, -1))
+
+
+def mark_safety_net(connection: Connection, key: str) -> None:
+    """Note that the safety net has ended with an account, whatever came of it."""
+    account = get_account(connection, key)
+    connection.execute(queries["mark_safety_net"], {"id": account.id})
+
+
 def get_account(connection: Connection, key: str) -> Account:
     """The account with that key, `platform:platform_account_id`; UsageError when there is none."""
     platform, separator, platform_account_id = key.partition(":")

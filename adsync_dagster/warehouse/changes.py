@@ -7,7 +7,7 @@ dead changes nothing when it comes back. No number of failures ever discards a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -19,6 +19,7 @@ from adsync_dagster.warehouse.text import json_text, short_text
 
 #: One claim takes at most this many changes; the rest waits for the next one.
 CLAIM_ROWS_MAX = 5_000
+_KINDS = frozenset(Level)
 
 
 class PendingChange(NamedTuple):
@@ -66,6 +67,22 @@ def get_entities_needing_final_sync(
     return [_pending(row) for row in rows]
 
 
+def set_aside_unreadable(
+    connection: Connection, account: Account, id_forms: Mapping[Level, str]
+) -> int:
+    """Block due changes that nothing can be read for, with the reason on them; how many.
+
+    Rows of a database that was adopted: of an unknown kind, or of an entity whose platform id is
+    missing or does not match `id_forms`, a regular expression per level. They are looked at
+    again every hour; claiming leaves them alone meanwhile.
+    """
+    cursor = connection.execute(
+        queries["set_aside_unreadable"],
+        {"ad_account_id": account.id, "id_forms": json_text(dict(id_forms))},
+    )
+    return cursor.rowcount
+
+
 def claim_pending(
     connection: Connection,
     account: Account,
@@ -89,7 +106,8 @@ def claim_pending(
             "platform_id": platform_id,
         },
     ).fetchall()
-    return [_pending(row) for row in rows]
+    # One without kind or id was logged this very moment: the next round sets it aside.
+    return [_pending(row) for row in rows if row[1] in _KINDS and row[3] is not None]
 
 
 def complete(connection: Connection, log_ids: Sequence[UUID], claim_token: UUID) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from adsync_dagster.records import Platform
+from adsync_dagster.records import Level, Platform
 from adsync_dagster.settlement import SettlementRules
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import queries
@@ -110,6 +110,24 @@ def overdue_open_days(
         grace_days=SEALING_GRACE_DAYS,
         rows_max=rows_max,
     )
+
+
+def rows_left_out(
+    connection: Connection,
+    id_forms: Mapping[Platform, Mapping[Level, str]],
+    *,
+    rows_max: int = ROWS_MAX,
+) -> Findings:
+    """Entities whose platform id is missing or does not match `id_forms`: no sync asks for them.
+
+    Reads all entities, not only a few of them.
+    """
+    forms = [
+        {"platform": platform, "level": level, "form": form}
+        for platform, levels in id_forms.items()
+        for level, form in levels.items()
+    ]
+    return _find(connection, "check_rows_left_out", id_forms=json.dumps(forms), rows_max=rows_max)
 
 
 def silent_triggers(connection: Connection) -> Findings:

@@ -32,33 +32,51 @@ UPDATE ad_status_change_log
 
 -- log_missed_changes --
 -- Stopped entities whose stop left no row in the log: a trigger was disabled, or a restore did
--- not run it. Their last logged status is not the one they have; or nothing was ever logged of
--- them although they had numbers after the account's first complete sync.
+-- not run it. Their last logged status can spend; or it cannot, and yet they spent on a later
+-- day, or on that very day and have another status now; or nothing was ever logged of them
+-- although they spent after the account's first complete sync.
+WITH spent AS MATERIALIZED (
+  -- Read once, not a question per entity: the account's numbers are many.
+  SELECT m.entity_id, max(m.date) AS last_day
+    FROM ad_metrics m
+   WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s AND m.spend > 0
+     AND m.date >= (SELECT (f.first_synced_at AT TIME ZONE f.timezone)::date FROM ad_accounts f
+                     WHERE f.id = %(ad_account_id)s)
+   GROUP BY m.entity_id
+), stopped AS (
+  SELECT t.id, t.{platform_id} AS platform_id, t.ad_account_id, t.user_id, t.platform, t.status, t.effective_status,
+         last.new_status AS last_status, (last.created_at AT TIME ZONE a.timezone)::date AS logged_day,
+         (a.first_synced_at AT TIME ZONE a.timezone)::date AS first_day, spent.last_day AS spent_day
+    FROM {entities} t
+    JOIN ad_accounts a ON a.id = t.ad_account_id
+    LEFT JOIN LATERAL (
+      SELECT l.new_status, l.created_at FROM ad_status_change_log l
+       WHERE l.entity_type = %(level)s AND l.entity_id = t.id
+       ORDER BY l.change_seq DESC LIMIT 1) last ON true
+    LEFT JOIN spent ON spent.entity_id = t.id
+   WHERE t.ad_account_id = %(ad_account_id)s AND a.first_synced_at IS NOT NULL
+     AND t.platform_status IS NOT NULL AND t.{platform_id} IS NOT NULL
+     AND NOT (is_delivering(t.status) AND is_delivering(coalesce(t.effective_status, t.status)))
+     AND NOT EXISTS (SELECT FROM ad_status_change_log l
+                      WHERE NOT l.final_sync_completed AND l.ad_account_id = t.ad_account_id
+                        AND l.entity_type = %(level)s AND l.entity_id = t.id)
+)
 INSERT INTO ad_status_change_log (entity_type, entity_id, platform_entity_id, ad_account_id, user_id, platform,
                                   old_status, new_status, final_sync_completed, source, metadata)
-SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
-       coalesce(last.new_status, 'ACTIVE'), CASE WHEN is_delivering(t.status) THEN t.effective_status ELSE t.status END,
+SELECT %(level)s, s.id, s.platform_id, s.ad_account_id, s.user_id, s.platform,
+       -- What spent after it was seen stopped had been started again, unseen.
+       CASE WHEN s.last_status IS NULL OR s.spent_day > s.logged_day THEN 'ACTIVE' ELSE s.last_status END,
+       CASE WHEN is_delivering(s.status) THEN s.effective_status ELSE s.status END,
        false, 'safety_net', jsonb_build_object('kind', 'missed')
-  FROM {entities} t
-  JOIN ad_accounts a ON a.id = t.ad_account_id
-  LEFT JOIN LATERAL (
-    SELECT l.new_status FROM ad_status_change_log l
-     WHERE l.entity_type = %(level)s AND l.entity_id = t.id
-     ORDER BY l.change_seq DESC LIMIT 1) last ON true
- WHERE t.ad_account_id = %(ad_account_id)s AND a.first_synced_at IS NOT NULL
-   AND t.platform_status IS NOT NULL
-   AND NOT (is_delivering(t.status) AND is_delivering(coalesce(t.effective_status, t.status)))
-   AND NOT EXISTS (SELECT FROM ad_status_change_log l
-                    WHERE NOT l.final_sync_completed AND l.ad_account_id = t.ad_account_id
-                      AND l.entity_type = %(level)s AND l.entity_id = t.id)
-   AND ((last.new_status IS NOT NULL AND is_delivering(last.new_status))
-        -- A set that is read once, not a question per entity: the account's numbers are many.
-        OR (last.new_status IS NULL AND t.id IN (
-              SELECT m.entity_id FROM ad_metrics m
-               WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s AND m.spend > 0
-                 AND m.date > (SELECT (f.first_synced_at AT TIME ZONE f.timezone)::date FROM ad_accounts f
-                                WHERE f.id = %(ad_account_id)s))))
- ORDER BY t.{platform_id}
+  FROM stopped s
+ WHERE (s.last_status IS NULL AND s.spent_day > s.first_day)
+    OR is_delivering(s.last_status)
+    OR (s.last_status IS NOT NULL
+        AND (s.spent_day > s.logged_day
+             OR (s.spent_day = s.logged_day
+                 AND upper(s.last_status) IS DISTINCT FROM upper(s.status)
+                 AND upper(s.last_status) IS DISTINCT FROM upper(s.effective_status))))
+ ORDER BY s.platform_id
 
 -- silent_ids --
 -- Entities that have no stored numbers on one of the days and could have had some: they deliver
@@ -70,7 +88,8 @@ SELECT t.{platform_id}
               WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
                 AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
               GROUP BY m.entity_id) has ON has.entity_id = t.id
- WHERE t.ad_account_id = %(ad_account_id)s AND coalesce(has.days, 0) < cardinality(%(days)s::date[])
+ WHERE t.ad_account_id = %(ad_account_id)s AND t.{platform_id} IS NOT NULL
+   AND coalesce(has.days, 0) < cardinality(%(days)s::date[])
    AND (is_delivering(coalesce(t.effective_status, t.status))
         OR t.status_changed_at >= %(active_since)s
         OR t.created_at >= %(active_since)s

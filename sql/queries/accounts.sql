@@ -7,6 +7,16 @@ SELECT id, platform, platform_account_id, name, currency, timezone, history_star
  WHERE is_active OR %(also_inactive)s
  ORDER BY platform, platform_account_id
 
+-- safety_net_order --
+-- Accounts in the order in which the weekly net looks at them: whoever waited longest comes first.
+SELECT id FROM ad_accounts
+ WHERE is_active
+ ORDER BY last_safety_net_at NULLS FIRST, platform, platform_account_id
+
+-- mark_safety_net --
+-- The weekly net has ended with the account, whatever came of it.
+UPDATE ad_accounts SET last_safety_net_at = adsync_now() WHERE id = %(id)s
+
 -- get_account --
 -- One account by platform and platform id, active or not.
 SELECT id, platform, platform_account_id, name, currency, timezone, history_start, first_synced_at, is_active

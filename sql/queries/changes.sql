@@ -7,10 +7,39 @@
 -- The entities of an account that owe a final sync, each with its latest pending change.
 SELECT log_id, entity_type, entity_id, platform_entity_id, old_status, new_status, created_at, attempts, blocked_reason
   FROM get_entities_needing_final_sync(%(ad_account_id)s, %(entity_type)s)
+ WHERE entity_type IN ('campaign', 'adset', 'ad') AND platform_entity_id IS NOT NULL
 
 -- mark_final_sync_completed --
 -- Records how one final sync ended, by hand or from another program.
 SELECT mark_final_sync_completed(%(log_id)s, %(success)s, %(error)s)
+
+-- set_aside_unreadable --
+-- Due changes that nothing can be read for: of no known kind, or of an entity without an id that
+-- the platform could have given (:id_forms, a regular expression per kind). An adopted database
+-- may hold such rows. They wait for a person, and are looked at again every hour.
+WITH due AS MATERIALIZED (
+  SELECT l.id, l.entity_type,
+         coalesce(l.platform_entity_id,
+                  CASE l.entity_type
+                    WHEN 'campaign' THEN (SELECT t.platform_campaign_id FROM ad_campaigns t WHERE t.id = l.entity_id)
+                    WHEN 'adset' THEN (SELECT t.platform_ad_set_id FROM ad_sets t WHERE t.id = l.entity_id)
+                    WHEN 'ad' THEN (SELECT t.platform_ad_id FROM ads t WHERE t.id = l.entity_id) END) AS platform_id
+    FROM ad_status_change_log l
+   WHERE NOT final_sync_completed AND l.ad_account_id = %(ad_account_id)s AND l.next_attempt_at <= adsync_now()
+)
+UPDATE ad_status_change_log l
+   SET blocked_reason = 'unreadable', next_attempt_at = adsync_now() + interval '1 hour',
+       final_sync_attempted_at = adsync_now(), claim_token = NULL, claimed_at = NULL,
+       final_sync_error = CASE
+         WHEN due.entity_type IS NULL OR due.entity_type NOT IN ('campaign', 'adset', 'ad')
+         THEN format('its entity_type is %%L, not campaign, adset or ad', due.entity_type)
+         WHEN due.platform_id IS NULL THEN format('its %%s has no id of the platform', due.entity_type)
+         ELSE format('the id of its %%s, %%L, is none that the platform could have given', due.entity_type,
+                     left(due.platform_id, 40)) END
+         || '; when nothing is owed, mark it done: SELECT mark_final_sync_completed(''' || l.id || ''')'
+  FROM due
+ WHERE NOT l.final_sync_completed AND l.id = due.id
+   AND (due.platform_id ~ ('^(' || (%(id_forms)s::jsonb ->> due.entity_type) || ')$')) IS NOT TRUE
 
 -- claim_pending --
 -- Takes the account's due pending changes, oldest first, or those of one entity. Whoever claims later takes them over:
@@ -27,8 +56,14 @@ WITH due AS MATERIALIZED (
      SET claim_token = %(claim_token)s, claimed_at = adsync_now()
     FROM due
    WHERE l.id = due.id
-  RETURNING l.change_seq, l.id, l.entity_type, l.entity_id, l.platform_entity_id, l.old_status, l.new_status,
-            l.created_at, l.attempts, l.blocked_reason
+  RETURNING l.change_seq, l.id, l.entity_type, l.entity_id,
+            -- A row from before may lack it; its entity tells.
+            coalesce(l.platform_entity_id,
+                     CASE l.entity_type
+                       WHEN 'campaign' THEN (SELECT t.platform_campaign_id FROM ad_campaigns t WHERE t.id = l.entity_id)
+                       WHEN 'adset' THEN (SELECT t.platform_ad_set_id FROM ad_sets t WHERE t.id = l.entity_id)
+                       ELSE (SELECT t.platform_ad_id FROM ads t WHERE t.id = l.entity_id) END) AS platform_entity_id,
+            l.old_status, l.new_status, l.created_at, l.attempts, l.blocked_reason
 )
 SELECT id, entity_type, entity_id, platform_entity_id, old_status, new_status, created_at, attempts, blocked_reason
   FROM claimed ORDER BY change_seq

@@ -101,6 +101,27 @@ SELECT count(*) OVER () AS total, account, missing AS day_levels_not_sealed, old
  ORDER BY missing DESC, account
  LIMIT %(rows_max)s
 
+-- check_rows_left_out --
+-- Entities that no sync can ask for: without a platform id, or with one that the platform could
+-- not have given. :id_forms is a JSON list of {platform, level, form}, a regular expression; a
+-- platform that is not in it is not installed, and nothing is said of its rows.
+WITH forms AS (
+  SELECT * FROM jsonb_to_recordset(%(id_forms)s::jsonb) AS r(platform text, level text, form text)
+), rows_ AS (
+  SELECT 'campaign' AS level, 'ad_campaigns' AS tablename, id, ad_account_id, platform_campaign_id AS platform_id, name
+    FROM ad_campaigns
+  UNION ALL SELECT 'adset', 'ad_sets', id, ad_account_id, platform_ad_set_id, name FROM ad_sets
+  UNION ALL SELECT 'ad', 'ads', id, ad_account_id, platform_ad_id, name FROM ads
+)
+SELECT count(*) OVER () AS total, a.platform || ':' || a.platform_account_id AS account, r.tablename AS "table",
+       r.id, r.platform_id, r.name
+  FROM rows_ r
+  JOIN ad_accounts a ON a.id = r.ad_account_id
+  JOIN forms f ON f.platform = a.platform AND f.level = r.level
+ WHERE a.is_active AND (r.platform_id ~ ('^(' || f.form || ')$')) IS NOT TRUE
+ ORDER BY account, r.tablename, r.id
+ LIMIT %(rows_max)s
+
 -- check_silent_triggers --
 -- Triggers that write the change log and are missing, or would not fire under replication.
 SELECT count(*) OVER () AS total, wanted.tablename AS "table", wanted.triggername AS trigger,

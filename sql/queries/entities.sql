@@ -147,13 +147,18 @@ SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_ne
        (SELECT count(*) FROM proposed) - (SELECT count(*) FROM merged)
 
 -- known_ids --
--- Every platform id of a level that the account ever had.
-SELECT {platform_id} FROM {entities} WHERE ad_account_id = %(ad_account_id)s ORDER BY {platform_id}
+-- Every platform id of a level that the account ever had. A row without one was never there.
+SELECT {platform_id} FROM {entities}
+ WHERE ad_account_id = %(ad_account_id)s AND {platform_id} IS NOT NULL
+ ORDER BY {platform_id}
 
 -- absent_ids --
 -- Known, not deleted, and not in the stage of a complete listing: to be looked up by id before
 -- anything is concluded. EXCEPT, because it is never quadratic, whatever the planner believes.
-SELECT t.{platform_id} FROM {entities} t WHERE t.ad_account_id = %(ad_account_id)s AND t.status <> 'DELETED'
+SELECT t.{platform_id} FROM {entities} t
+ WHERE t.ad_account_id = %(ad_account_id)s AND t.{platform_id} IS NOT NULL
+   -- A row from before may have no status at all: that is not a deleted one.
+   AND t.status IS DISTINCT FROM 'DELETED'
    -- Under a deleted parent nothing is listed any more; the lookup said so once.
    AND t.effective_status IS DISTINCT FROM 'DELETED'
 EXCEPT
@@ -214,7 +219,9 @@ SELECT a.id, a.user_id, a.platform, s.platform_id, s.platform_ad_set_id, g.id, s
 ON CONFLICT (ad_account_id, platform_ad_id) DO NOTHING
 
 -- descendants --
--- An entity and everything below it, by the platform's own ids, parents first.
+-- An entity and everything below it, by the platform's own ids, parents first. What has no such id
+-- was never on the platform, and there is nothing to read of it.
+SELECT level, id, platform_id, depth FROM (
 SELECT 'campaign' AS level, c.id, c.platform_campaign_id AS platform_id, 1 AS depth
   FROM ad_campaigns c
  WHERE %(entity_type)s = 'campaign' AND c.ad_account_id = %(ad_account_id)s AND c.id = %(entity_id)s
@@ -237,21 +244,40 @@ SELECT 'ad', d.id, d.platform_ad_id, 3
      OR (%(entity_type)s = 'campaign' AND d.platform_campaign_id =
           (SELECT c.platform_campaign_id FROM ad_campaigns c
             WHERE c.ad_account_id = %(ad_account_id)s AND c.id = %(entity_id)s)))
+) below
+ WHERE platform_id IS NOT NULL
  ORDER BY depth, platform_id
 
 -- hidden_candidates --
 -- Entities that account-wide reports may leave out (deleted, unreachable, or known from numbers
 -- only) and that may still have numbers on days from `since` on: they had some shortly before,
--- appeared or changed recently, or no final sync has looked at them yet.
+-- appeared or changed recently, owe a final sync, or were never looked at by one. The last holds
+-- for what is known to be gone only while the account's first complete sync is recent: what was
+-- gone then, and had no numbers since, has none to come.
+-- Those without a final sync come first. The others take turns, another order every hour, so
+-- that a limit leaves nobody out for ever.
+WITH account AS MATERIALIZED (
+  SELECT first_synced_at IS NULL OR first_synced_at >= %(active_since)s AS is_new FROM ad_accounts
+   WHERE id = %(ad_account_id)s
+)
 SELECT t.{platform_id}
   FROM {entities} t
- WHERE t.ad_account_id = %(ad_account_id)s
+ WHERE t.ad_account_id = %(ad_account_id)s AND t.{platform_id} IS NOT NULL
    AND (t.status = 'DELETED' OR t.effective_status = 'DELETED' OR t.unreachable_since IS NOT NULL
-        OR (t.status = 'UNKNOWN' AND t.platform_status IS NULL))
-   AND (t.last_final_sync_at IS NULL
-        OR t.created_at >= %(active_since)s
+        OR (coalesce(t.status, 'UNKNOWN') = 'UNKNOWN' AND t.platform_status IS NULL))
+   AND (t.created_at >= %(active_since)s
+        OR t.updated_at >= %(active_since)s
         OR t.status_changed_at >= %(active_since)s
+        OR (t.last_final_sync_at IS NULL
+            AND ((t.status IS DISTINCT FROM 'DELETED' AND t.effective_status IS DISTINCT FROM 'DELETED')
+                 OR (SELECT is_new FROM account)))
+        OR t.id IN (SELECT l.entity_id FROM ad_status_change_log l
+                     WHERE NOT final_sync_completed AND l.ad_account_id = %(ad_account_id)s
+                       AND l.entity_type = %(level)s AND l.entity_id IS NOT NULL)
         OR t.id IN (SELECT m.entity_id FROM ad_metrics m
                      WHERE m.ad_account_id = %(ad_account_id)s AND m.date >= %(active_since)s
                        AND m.entity_type = %(level)s))
- ORDER BY t.{platform_id}
+ ORDER BY t.last_final_sync_at IS NOT NULL,
+          CASE WHEN %(limit)s::bigint IS NOT NULL THEN md5(t.{platform_id} || date_trunc('hour', adsync_now())) END,
+          t.{platform_id}
+ LIMIT %(limit)s

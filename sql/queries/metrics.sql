@@ -111,7 +111,7 @@ SELECT (SELECT count(*) FROM staged), (SELECT count(*) FROM proposed WHERE is_ne
    FROM ad_metrics m
    JOIN {entities} e ON e.id = m.entity_id
   WHERE m.ad_account_id = %(ad_account_id)s AND m.entity_type = %(level)s
-    AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s)
+    AND m.date BETWEEN %(since)s AND %(until)s AND m.date = ANY (%(days)s) AND e.{platform_id} IS NOT NULL
     AND (%(platform_ids)s::text[] IS NULL OR e.{platform_id} = ANY (%(platform_ids)s))
     AND (m.impressions <> 0 OR m.clicks <> 0 OR m.spend <> 0 OR m.conversions <> 0 OR m.conversion_value <> 0
          OR coalesce(m.link_clicks, 0) <> 0 OR coalesce(m.reach, 0) <> 0))

@@ -9,7 +9,13 @@ import dagster as dg
 import pytest
 from dagster_support import add_accounts, end_run, record_run, start_run
 
-from adsync_dagster.assets.in_flight import KIND_TAG
+from adsync_dagster.assets.in_flight import (
+    ENDING,
+    KIND_TAG,
+    RUNTIME_MAX,
+    START_MAX,
+    kind_in_flight,
+)
 from adsync_dagster.assets.windows import RANGE_END_TAG, RANGE_START_TAG
 from adsync_dagster.clock import SystemClock
 from adsync_dagster.errors import AdsyncError
@@ -162,6 +168,44 @@ def test_a_job_over_all_accounts_runs_once_at_a_time(
     assert tick(name, instance, database) == (
         f"Nothing started: the last {kind} run has not ended."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "seconds"),
+    [
+        ("weekly_safety_net", "safety_net", None),
+        ("health_checks_schedule", "health_checks", 600),
+    ],
+)
+def test_a_run_whose_host_died_stops_counting_when_its_time_is_over(
+    name: str, kind: str, seconds: int | None, database: Database
+) -> None:
+    """Where Dagster's run monitoring is off, it stays STARTED for ever, and blocks nothing."""
+    add_accounts(database, 1)
+    limit = {} if seconds is None else {"dagster/max_runtime": str(seconds)}
+    longest = RUNTIME_MAX if seconds is None else timedelta(seconds=seconds)
+    with dg.instance_for_test() as instance:
+        assert not instance.run_monitoring_enabled
+        record_run(instance, {KIND_TAG: kind, **limit}, dg.DagsterRunStatus.STARTED)
+        now = datetime.now(tz=UTC)
+
+        alive = tick(name, instance, database, at=now + longest - timedelta(minutes=1))
+        assert alive == f"Nothing started: the last {kind} run has not ended."
+        over = tick(name, instance, database, at=now + longest + ENDING + timedelta(minutes=1))
+        assert isinstance(over, list)
+
+
+def test_a_run_that_never_begins_stops_counting_after_an_hour(
+    instance: dg.DagsterInstance, database: Database
+) -> None:
+    """Its host died between the queue and its start."""
+    add_accounts(database, 1)
+    record_run(instance, {KIND_TAG: "safety_net"}, dg.DagsterRunStatus.NOT_STARTED)
+    now = datetime.now(tz=UTC)
+
+    assert isinstance(tick("weekly_safety_net", instance, database, at=now), str)
+    assert kind_in_flight(instance, "safety_net", now=now + START_MAX - timedelta(minutes=1))
+    assert not kind_in_flight(instance, "safety_net", now=now + START_MAX + timedelta(minutes=1))
 
 
 def test_a_schedule_that_cannot_look_fails(instance: dg.DagsterInstance) -> None:

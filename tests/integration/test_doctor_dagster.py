@@ -28,7 +28,12 @@ from dagster._daemon.types import DaemonHeartbeat
 from dagster._utils.error import SerializableErrorInfo
 
 from adsync_dagster.clock import SystemClock
-from adsync_dagster.commands.doctor_dagster import NEEDED, look_at_dagster, runs_at_once
+from adsync_dagster.commands.doctor_dagster import (
+    NEEDED,
+    look_at_dagster,
+    look_at_monitoring,
+    runs_at_once,
+)
 from adsync_dagster.commands.doctor_machine import (
     look_at_connections,
     look_at_disks,
@@ -76,6 +81,26 @@ def test_no_daemon_is_said(instance: dg.DagsterInstance) -> None:
     (finding,) = found(instance)
     assert (finding.code, finding.warning) == (ExitCode.OK, True)
     assert "adsync dev" in finding.detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        (None, "enabled: true and max_runtime_seconds"),
+        ({"enabled": True}, "max_runtime_seconds"),
+        ({"enabled": True, "max_runtime_seconds": 21600}, None),
+    ],
+)
+def test_an_instance_that_never_ends_a_dead_hosts_run_is_told(
+    settings: dict[str, object] | None, missing: str | None
+) -> None:
+    """Run monitoring is off where nobody asked for it: a warning names what to write."""
+    overrides = {} if settings is None else {"run_monitoring": settings}
+    with dg.instance_for_test(overrides=overrides) as instance:
+        told = list(look_at_monitoring(instance))
+    assert [one.warning for one in told] == ([True] if missing else [])
+    if missing:
+        assert f"set {missing} under run_monitoring" in told[0].detail
 
 
 def test_a_daemon_that_reports_is_fine_and_one_that_stopped_is_not(

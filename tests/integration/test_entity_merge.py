@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from warehouse_support import AD, AD_SET, CAMPAIGN, merge, merge_numbers, numbers, one
@@ -211,6 +212,16 @@ def test_descendants_are_the_entity_and_all_below_it(
     assert below(Level.AD, "ads", "platform_ad_id", "a1") == ["a1"]
 
 
+def hidden(session: AccountSession, account: Account, since: date, **options: Any) -> list[str]:
+    return entities.hidden_candidates(session.connection, account, Level.AD, since, **options)
+
+
+LONG_AGO = (
+    "UPDATE ads SET created_at = '2025-01-01', updated_at = '2025-02-01',"
+    " status_changed_at = '2025-02-01'"
+)
+
+
 def test_hidden_candidates_are_those_that_reports_may_leave_out(
     session: AccountSession, account: Account, clock: VirtualClock
 ) -> None:
@@ -223,17 +234,68 @@ def test_hidden_candidates_are_those_that_reports_may_leave_out(
     merge(session, account, ads, T0)
     entities.mark_unreachable(session.connection, account, Level.AD, ["lost"])
     merge_numbers(session, account, [numbers("stub", "2026-03-09")], T0)
-    session.connection.execute(
-        "UPDATE ads SET last_final_sync_at = now(), created_at = '2025-01-01',"
-        " status_changed_at = '2025-02-01' WHERE platform_ad_id = 'quiet'"
-    )
+    quiet = " WHERE platform_ad_id = 'quiet'"
+    session.connection.execute(LONG_AGO + quiet)
+    session.connection.execute("UPDATE ads SET last_final_sync_at = now()" + quiet)
     since = clock.now().date()
 
-    found = entities.hidden_candidates(session.connection, account, Level.AD, since)
-    assert found == ["deleted", "lost", "parent", "stub"]
+    # Its stop still owes a final sync.
+    assert hidden(session, account, since) == ["deleted", "lost", "parent", "quiet", "stub"]
+
+    session.connection.execute("UPDATE ad_status_change_log SET final_sync_completed = true")
+    assert hidden(session, account, since) == ["deleted", "lost", "parent", "stub"]
 
     merge_numbers(session, account, [numbers("quiet", "2026-02-20")], T0)
-    assert "quiet" in entities.hidden_candidates(session.connection, account, Level.AD, since)
+    assert "quiet" in hidden(session, account, since)
+
+
+def test_what_was_gone_when_the_account_was_new_is_a_candidate_for_a_while(
+    session: AccountSession, account: Account, clock: VirtualClock
+) -> None:
+    """No final sync ever looks at it: what it had was read by then. A row in doubt stays one."""
+    gone = [
+        replace(AD, platform_id="own", status="DELETED"),
+        replace(AD, platform_id="parent", effective_status="DELETED"),
+    ]
+    merge(session, account, [*gone, replace(AD, platform_id="lost")], T0)
+    entities.mark_unreachable(session.connection, account, Level.AD, ["lost"])
+    session.connection.execute(LONG_AGO)
+    session.connection.execute("UPDATE ad_status_change_log SET final_sync_completed = true")
+    since = clock.now().date()
+
+    assert hidden(session, account, since) == ["lost", "own", "parent"]  # never synced whole
+
+    first = "UPDATE ad_accounts SET first_synced_at = adsync_now() - interval '1 day' * %s"
+    session.connection.execute(first, [entities.QUIET_DAYS_MAX - 1])
+    assert hidden(session, account, since) == ["lost", "own", "parent"]
+    session.connection.execute(first, [entities.QUIET_DAYS_MAX + 2])
+    assert hidden(session, account, since) == ["lost"]
+    # For days of that time they are candidates for good.
+    assert hidden(session, account, since - timedelta(days=30)) == ["lost", "own", "parent"]
+
+
+def test_limited_hidden_candidates_take_turns(
+    session: AccountSession, account: Account, clock: VirtualClock
+) -> None:
+    """What no final sync has looked at comes first; of the others each is asked some hour."""
+    ads = [replace(AD, platform_id=f"a{at:02}", status="DELETED") for at in range(12)]
+    merge(session, account, ads, T0)
+    session.connection.execute(
+        "UPDATE ads SET last_final_sync_at = now() WHERE platform_ad_id <> 'a07'"
+    )
+    since = clock.now().date()
+    asked: set[str] = set()
+    for _ in range(24):
+        now = hidden(session, account, since, limit=4)
+        assert len(now) == 4
+        assert "a07" in now
+        assert now == hidden(session, account, since, limit=4)
+        asked |= set(now)
+        clock.instant += timedelta(hours=1)
+        session.connection.execute(
+            "SELECT set_config('adsync.now', %s, false)", [clock.now().isoformat()]
+        )
+    assert len(asked) == 12
 
 
 def test_stubs_are_made_with_their_parents(session: AccountSession, account: Account) -> None:

@@ -12,7 +12,6 @@ from driving import ADAPTER, STARTED, Driven, Script, ad, answer, days, drive, f
 
 from adsync_dagster.errors import (
     CredentialBlocked,
-    Defect,
     IncompleteRead,
     PlatformBusy,
     TooMuchData,
@@ -235,10 +234,15 @@ def test_objects_of_another_account_are_refused() -> None:
     "bad", ["", "me", "6300001?x=1", "../1", "act_501", "\u0661\u0662", "6300001 "]
 )
 def test_only_ids_become_part_of_a_url(bad: str) -> None:
-    """Whatever stands in the database, no other path is asked for."""
-    read = ADAPTER.lookup_entities("act_501", Level.AD, [bad], STARTED)
-    with pytest.raises(Defect):
-        next(read)
+    """Whatever stands in the database, no other path is asked for: it counts as missing."""
+    look_ups = ADAPTER.lookup_entities("act_501", Level.AD, [bad], STARTED)
+    reports = ADAPTER.report_entities(
+        "act_501", Level.AD, [bad], days("2026-03-01", "2026-03-02"), STARTED
+    )
+    for read in (look_ups, reports):
+        with pytest.raises(StopIteration) as ended:
+            next(read)
+        assert ended.value.value.missing_ids == {bad}
 
 
 def test_a_whole_batch_that_is_refused_raises() -> None:

@@ -17,7 +17,6 @@ from wire_server import QUICK, MovingClock, Wire, serving
 from adsync_dagster.errors import (
     AdsyncError,
     CredentialBlocked,
-    Defect,
     IncompleteRead,
     PlatformBusy,
     TooMuchData,
@@ -197,8 +196,9 @@ def test_only_questions_are_posted() -> None:
             ADAPTER.normalise_account_id(text)
     with pytest.raises(ValueError, match="v26"):
         GoogleAdsAdapter(api_version="v26.0")
-    with pytest.raises(Defect):
+    with pytest.raises(StopIteration) as ended:  # no question at all
         next(ADAPTER.lookup_entities(ACCOUNT, Level.CAMPAIGN, ["1) OR 1"], STARTED))
+    assert ended.value.value.missing_ids == {"1) OR 1"}
 
 
 def test_the_settings_make_the_adapter_and_its_grant() -> None:

@@ -1,0 +1,54 @@
+"""Claiming what a final sync works on, and naming what it has to read.
+
+A database that was adopted may hold rows of its own: drafts without a platform id, logged
+changes of kinds that nobody here knows. Nothing can be read for them, so they stop nobody: a
+change of theirs is set aside for a person, an entity below a stopped one is left out.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from adsync_dagster.platforms.registry import id_forms, may_be_id
+from adsync_dagster.records import Level
+from adsync_dagster.sync.environment import SyncContext
+from adsync_dagster.warehouse import changes, entities
+from adsync_dagster.warehouse.changes import PendingChange
+
+
+def claim(
+    context: SyncContext,
+    token: UUID,
+    limit: int,
+    *,
+    entity: tuple[Level, str] | None = None,
+) -> list[PendingChange]:
+    """Claim due changes, or those of one entity, for this token.
+
+    Those that nothing can be read for are set aside first.
+    """
+    account = context.account
+    with context.session.transaction() as connection:
+        aside = changes.set_aside_unreadable(connection, account, id_forms(account.platform))
+        claimed = changes.claim_pending(connection, account, token, limit=limit, entity=entity)
+    if aside:
+        context.log.warning(
+            "[sync] %s: %d pending change(s) are of nothing that the platform could have; they"
+            " wait for a person, see `adsync verify`",
+            account.key,
+            aside,
+        )
+    return claimed
+
+
+def needed_by(context: SyncContext, change: PendingChange) -> set[tuple[Level, str]]:
+    """The entities whose days must be stored before the change is done, by level and id."""
+    account = context.account
+    refs = entities.descendants(context.session.connection, account, change.level, change.entity_id)
+    needed = {
+        (ref.level, ref.platform_id)
+        for ref in refs
+        if may_be_id(account.platform, ref.level, ref.platform_id)
+    }
+    needed.add((change.level, change.platform_entity_id))
+    return needed
