@@ -245,47 +245,67 @@ def _performance_max_forgotten() -> list[Any]:
 def _shared(name: str, platform: str, seeds: tuple[int, ...]) -> Mutant:
     """A bug of the engine, to be seen on another platform's accounts."""
     mutant = next(one for one in MUTANTS if one.name == name)
-    return Mutant(f"{name}_on_{platform}", mutant.patches, seeds)
+    return Mutant(f"{name}_on_{platform}", mutant.patches, seeds, rules=mutant.rules)
 
 
 PLATFORM_MUTANTS = (
-    Mutant("tiktok_lists_hide_the_deleted", _lists_hide_the_deleted, TIKTOK),
-    Mutant("tiktok_reports_hide_the_deleted", _reports_hide_the_deleted, TIKTOK),
-    Mutant("tiktok_truncation_goes_unnoticed", _truncation_goes_unnoticed, (41, *TIKTOK)),
-    Mutant("tiktok_first_page_of_reports_only", _first_page_of_reports_only, TIKTOK),
+    Mutant("tiktok_lists_hide_the_deleted", _lists_hide_the_deleted, TIKTOK, rules="O12"),
+    Mutant("tiktok_reports_hide_the_deleted", _reports_hide_the_deleted, TIKTOK, rules="O2 O7"),
+    Mutant(
+        "tiktok_truncation_goes_unnoticed", _truncation_goes_unnoticed, (41, *TIKTOK), rules="O1"
+    ),
+    Mutant("tiktok_first_page_of_reports_only", _first_page_of_reports_only, TIKTOK, rules="O7"),
     Mutant(
         "tiktok_shrinking_totals_are_believed",
         _shrinking_totals_are_believed,
         (212, 176, 373, 53, 431),
+        rules="O2",
     ),
-    Mutant("tiktok_errors_are_empty_lists", _errors_are_empty_lists, TIKTOK),
-    Mutant("tiktok_switch_without_its_parents", _switch_without_its_parents, TIKTOK),
-    Mutant("tiktok_posix_zone_with_the_wrong_sign", _posix_zone_with_the_wrong_sign, (62, *TIKTOK)),
+    Mutant("tiktok_errors_are_empty_lists", _errors_are_empty_lists, TIKTOK, rules="O7"),
+    Mutant(
+        "tiktok_switch_without_its_parents", _switch_without_its_parents, TIKTOK, rules="O3 O12"
+    ),
+    Mutant(
+        "tiktok_posix_zone_with_the_wrong_sign",
+        _posix_zone_with_the_wrong_sign,
+        (62, *TIKTOK),
+        rules="O6",
+    ),
     Mutant(
         "tiktok_cut_task_is_whole",
         _cut_task_is_whole,
         (100, 50),
         ("report_task_cut_within_its_last_value",),
+        rules="O4",
     ),
     Mutant(
         "tiktok_silence_of_a_task_is_proof",
         _silence_of_a_task_is_proof,
         TIKTOK,
         ("report_task_hides_the_deleted",),
+        rules="O2",
     ),
-    Mutant("google_removed_left_out_of_lists", _removed_left_out_of_lists, GOOGLE_ADS),
-    Mutant("google_removed_left_out_of_reports", _removed_left_out_of_reports, GOOGLE_ADS),
+    Mutant("google_removed_left_out_of_lists", _removed_left_out_of_lists, GOOGLE_ADS, rules="O12"),
+    Mutant(
+        "google_removed_left_out_of_reports", _removed_left_out_of_reports, GOOGLE_ADS, rules="O7"
+    ),
     Mutant(
         "google_rows_of_a_broken_stream_are_kept",
         _rows_of_a_broken_stream_are_kept,
         (98, *GOOGLE_ADS),
+        rules="O2",
     ),
-    Mutant("google_first_chunk_only", _first_chunk_only, (16, *GOOGLE_ADS)),
-    Mutant("google_micros_through_a_float", _micros_through_a_float, (68, *GOOGLE_ADS)),
-    Mutant("google_whole_conversions", _whole_conversions, (68, *GOOGLE_ADS)),
-    Mutant("google_thirty_days_for_everybody", _thirty_days_for_everybody, GOOGLE_ADS),
-    Mutant("google_ads_by_their_bare_id", _ads_by_their_bare_id, GOOGLE_ADS),
-    Mutant("google_performance_max_forgotten", _performance_max_forgotten, GOOGLE_ADS),
+    Mutant("google_first_chunk_only", _first_chunk_only, (16, *GOOGLE_ADS), rules="O7 O12"),
+    Mutant(
+        "google_micros_through_a_float",
+        _micros_through_a_float,
+        (68, *GOOGLE_ADS),
+        rules="O1 O2 O7",
+    ),
+    Mutant("google_whole_conversions", _whole_conversions, (68, *GOOGLE_ADS), rules="O1 O2 O7"),
+    Mutant("google_thirty_days_for_everybody", _thirty_days_for_everybody, GOOGLE_ADS, rules="O6"),
+    Mutant("google_ads_by_their_bare_id", _ads_by_their_bare_id, GOOGLE_ADS, rules="O4 O12"),
+    Mutant("google_performance_max_forgotten", _performance_max_forgotten, GOOGLE_ADS, rules="O7"),
     *(
         _shared(name, platform, seeds)
         for name, platform, seeds in (

@@ -18,14 +18,30 @@ from adsync_dagster.simulate.runner import play
 from adsync_dagster.simulate.scenario import AccountPlan, Config, Event, Scenario
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.json"))
+#: Platform and name of every fault.
+FAULT_NAMES = sorted(
+    {
+        (platform, name)
+        for platform, classes in FAULTS.items()
+        for wires in classes.values()
+        for name, _, _ in wires
+    }
+)
 SEEDS = 200
 CHUNK = 25
+#: A seed beyond them, for a fault that strikes in none of them: a report task that stands still.
+ALSO = (3550,)
 #: What must have happened in every chunk, or its seeds proved too little.
 ALWAYS = ("restart", "change:trigger:True", "change:first_sight:True", "act:delete", "act:pause")
+#: Seeds of a chunk in which nothing stopped, so that they prove nothing.
+UNKNOWN_MAX = 2
+#: What happened in all chunks of this process. They are one group, so that it is one process.
+HAPPENED: dict[int, Counter[str]] = {}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.xdist_group("seeds")
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))
 def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
     """Every tick of every seed keeps the promise, and every seed comes to rest exact."""
@@ -33,7 +49,9 @@ def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
 
     campaign = run_campaign(scenarios, arena)
 
+    HAPPENED[first] = campaign.sometimes
     assert not campaign.failures, "\n".join(map(describe, campaign.failures))
+    assert campaign.words["unknown"] <= UNKNOWN_MAX
     assert campaign.verdicts["stable"] > 1_000
     assert not [what for what in ALWAYS if not campaign.sometimes[what]]
     struck = [what for what, often in campaign.sometimes.items() if often and ":" in what]
@@ -41,6 +59,22 @@ def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
         faults = [what for what in struck if what.startswith(f"struck:{platform}:")]
         assert len(faults) >= 5, f"{platform} suffered {faults} only"
     assert len([what for what in struck if what.startswith("io:")]) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("seeds")
+def test_every_fault_struck_somewhere(arena: Arena) -> None:
+    """What is drawn has to reach an answer: a fault whose path fits nothing proves nothing."""
+    if len(HAPPENED) < SEEDS // CHUNK:
+        pytest.skip("this asks what happened in all seeds, and not all of them were played")
+    happened = sum(HAPPENED.values(), Counter[str]())
+    for seed in ALSO:
+        outcome = play(draw_scenario(seed), arena)
+        assert outcome.word == "pass", describe(outcome)
+        happened.update(outcome.sometimes)
+    wanted = {f"struck:{one}:{name}" for one, name in FAULT_NAMES}
+    wanted |= {f"change:change_history:{state}" for state in (True, None)}
+    assert sorted(what for what in wanted if not happened[what]) == []
 
 
 def test_the_seeds_hold_every_action_and_fault() -> None:
@@ -60,9 +94,7 @@ def test_the_seeds_hold_every_action_and_fault() -> None:
                 if event.kind != "fault" or event.options["path"] in paths[platform]
             )
     wanted = [f"{one}:act:{name}" for one, names in ACTIONS_OF.items() for name in names]
-    for platform, classes in FAULTS.items():
-        names = {name for wires in classes.values() for name, _, _ in wires}
-        wanted += [f"{platform}:fault:{name}" for name in sorted(names)]
+    wanted += [f"{platform}:fault:{name}" for platform, name in FAULT_NAMES]
     wanted += [f"io:{name}" for name in IO_KINDS]
     wanted += [f"run:{name}" for name in ("sync", "final_syncs", "settle", "safety_net")]
     wanted += ["late:very_late_conversions", "late:purge", "act:cancel_account"]
@@ -84,7 +116,7 @@ def test_the_seeds_hold_every_platform_alone_and_together() -> None:
 def test_what_failed_once_never_fails_again(path: Path, arena: Arena) -> None:
     """Every scenario that once showed a bug is replayed for ever."""
     outcome = play(Scenario.from_json(path.read_bytes()), arena)
-    assert not outcome.failed, describe(outcome)
+    assert outcome.word == "pass", describe(outcome)
 
 
 def test_a_seed_is_the_same_run_every_time(arena: Arena) -> None:

@@ -1,0 +1,200 @@
+"""Bugs to be planted that lose no number at once: stuck syncs, wrong logs, leaks, storms.
+
+A pipeline with one of them looks well for a long time, which is why the judge asks for more than
+right numbers.
+"""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+from unittest.mock import patch
+
+from simulation.mutants import SEEDS, Mutant, Patches, queries, query
+
+from adsync_dagster import settlement
+from adsync_dagster.errors import IncompleteRead, PlatformBusy
+from adsync_dagster.platforms import facebook
+from adsync_dagster.records import ChangeHint, DateRange, Level
+from adsync_dagster.sync import account_sync, change_history, reconciliation
+from adsync_dagster.sync import metrics as metrics_sync
+from adsync_dagster.sync.reports import AccountReport, StepReport
+from adsync_dagster.warehouse import account_days, changes
+
+
+def _syncs_never_succeed() -> list[Any]:
+    return [patch.object(AccountReport, "ok", property(lambda _: False))]
+
+
+def _ads_after_the_first_sync(outcome: Callable[[], StepReport]) -> Patches:
+    """What an account's list of ads is worth once the account was synced."""
+    real = account_sync.sync_entities
+
+    def once(context: Any, level: Level) -> StepReport:
+        if level is Level.AD and context.account.first_synced_at is not None:
+            return outcome()
+        return real(context, level)
+
+    return lambda: [patch.object(account_sync, "sync_entities", once)]
+
+
+def _cannot_be_read() -> StepReport:
+    raise IncompleteRead("the list of ads cannot be read")
+
+
+def _nothing_new() -> StepReport:
+    return StepReport(counts={"seen": 0})
+
+
+def _block_never_lifted() -> list[Any]:
+    return [
+        patch.object(account_sync.accounts, "clear_blocked", lambda *_: None),
+        query(
+            "mark_synced",
+            "blocked_reason = NULL, blocked_detail = NULL, blocked_at = NULL",
+            "is_active = is_active",
+        ),
+    ]
+
+
+def _margin(days: int) -> Patches:
+    """Days are sealed so much sooner or later than the settings say."""
+    real = settlement.may_seal
+
+    def other(day: date, timezone: str, started: datetime, rules: Any) -> bool:
+        margin = max(rules.margin_days + days, 0)
+        return real(day, timezone, started, replace(rules, margin_days=margin))
+
+    return lambda: [patch.object(metrics_sync, "may_seal", other)]
+
+
+def _unknown_status_stays() -> list[Any]:
+    old = "AND (t.read_started_at IS NULL OR t.read_started_at <= excluded.read_started_at)"
+    new = f"AND t.effective_status IS DISTINCT FROM 'TELEPORTED' {old}"
+    return [queries({f"merge_{name}": (old, new) for name in ("campaigns", "ad_sets", "ads")})]
+
+
+def _history_never_read() -> list[Any]:
+    return [patch.object(account_sync, "read_change_history", lambda _: StepReport())]
+
+
+def _hints_the_wrong_way_round() -> list[Any]:
+    real = changes.log_hints
+
+    def turned(connection: Any, account: Any, hints: Sequence[ChangeHint], gap: Any) -> int:
+        swapped = [
+            replace(hint, old_status=hint.new_status, new_status=hint.old_status) for hint in hints
+        ]
+        return real(connection, account, swapped, gap)
+
+    return [patch.object(change_history.changes, "log_hints", turned)]
+
+
+def _hints_beside_what_reads_saw() -> list[Any]:
+    return [query("log_hint", "OR (l.source <> 'change_history' AND", "OR (false AND")]
+
+
+def _hints_logged_by_every_sync() -> list[Any]:
+    return [query("log_hint", "((l.source = 'change_history' AND", "((false AND")]
+
+
+def _moves_are_not_stored() -> list[Any]:
+    old = (
+        "platform_ad_set_id = excluded.platform_ad_set_id, ad_set_id = excluded.ad_set_id,\n"
+        "         platform_campaign_id = excluded.platform_campaign_id,"
+        " campaign_id = excluded.campaign_id,"
+    )
+    return [query("merge_ads", old, "")]
+
+
+def _strangers_are_called_hidden() -> list[Any]:
+    real = account_days.classify
+
+    def other(connection: Any, account: Any, level: Any, days: Any, name: Any) -> Any:
+        given = "deleted_hidden" if name == "never_seen_entity" else name
+        return real(connection, account, level, days, given)
+
+    return [patch.object(reconciliation.account_days, "classify", other)]
+
+
+def _storm_of_requests() -> list[Any]:
+    real = metrics_sync.read_totals
+
+    def again(context: Any, days: DateRange) -> Any:
+        for _ in range(300):
+            real(context, days)
+        return real(context, days)
+
+    return [patch.object(metrics_sync, "read_totals", again)]
+
+
+def _token_in_a_traceback() -> list[Any]:
+    """Another logger of the package tells of an error with all that led to it."""
+    real = facebook.check_response
+
+    def leak(response: Any) -> None:
+        try:
+            real(response)
+        except PlatformBusy:
+            secret = ValueError("GET /?access_token=sim_campaign_token_canary_51c0")
+            logging.getLogger("adsync_dagster.transport").info("again", exc_info=secret)
+            raise
+
+    return [patch.object(facebook, "check_response", leak)]
+
+
+def _token_in_base64() -> list[Any]:
+    real = facebook.check_response
+
+    def leak(response: Any) -> None:
+        try:
+            real(response)
+        except PlatformBusy as error:
+            header = b64encode(b"Bearer sim_campaign_token_canary_51c0").decode()
+            error.args = (f"{error} (sent {header})",)
+            raise
+
+    return [patch.object(facebook, "check_response", leak)]
+
+
+QUIET_MUTANTS = (
+    Mutant("token_in_a_traceback", _token_in_a_traceback, rules="O8"),
+    Mutant("token_in_base64", _token_in_base64, rules="O8"),
+    Mutant("syncs_never_succeed", _syncs_never_succeed, rules="O11"),
+    Mutant(
+        "ads_never_listed_again",
+        _ads_after_the_first_sync(_cannot_be_read),
+        rules="O11",
+    ),
+    Mutant("ads_listed_once", _ads_after_the_first_sync(_nothing_new), rules="O12"),
+    Mutant("block_never_lifted", _block_never_lifted, rules="O11"),
+    Mutant("sealed_without_the_margin", _margin(-2), (4, *SEEDS), rules="O6"),
+    Mutant("sealed_days_too_late", _margin(20), rules="O9"),
+    Mutant("unknown_status_stays", _unknown_status_stays, (7, *SEEDS), rules="O12"),
+    Mutant("history_never_read", _history_never_read, (26, *SEEDS), rules="O12"),
+    Mutant(
+        "hints_the_wrong_way_round",
+        _hints_the_wrong_way_round,
+        (26, *SEEDS),
+        rules="O3",
+    ),
+    Mutant(
+        "hints_beside_what_reads_saw",
+        _hints_beside_what_reads_saw,
+        (26, *SEEDS),
+        rules="O13",
+    ),
+    Mutant(
+        "hints_logged_by_every_sync",
+        _hints_logged_by_every_sync,
+        (59, *SEEDS),
+        rules="O13",
+    ),
+    Mutant("moves_are_not_stored", _moves_are_not_stored, (7, *SEEDS), rules="O12"),
+    Mutant("strangers_are_called_hidden", _strangers_are_called_hidden, (81, *SEEDS), rules="O7"),
+    Mutant("storm_of_requests", _storm_of_requests, rules="O14"),
+)
