@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
-from adsync_dagster.simulate.hazards import FAULTS, Classes
+from adsync_dagster.simulate.hazards import FAULTS, MISSING, Classes
 from adsync_dagster.simulate.scenario import (
     AccountPlan,
     Config,
@@ -96,6 +96,7 @@ def draw_scenario(seed: int) -> Scenario:
         own = faults if platform == "facebook" else Random(f"faults {platform} {seed}")
         events += _faults(own, end, FAULTS[platform])
     events += _machine_faults(faults, end)
+    events += _missing(Random(f"missing {seed}"), config, end)
     events += _late(others, config)
     events.sort(key=lambda event: (event.minute, event.kind, event.name, event.picks))
     return Scenario(seed=seed, config=config, events=tuple(events))
@@ -316,6 +317,19 @@ def _faults(random: Random, end: int, classes: Classes) -> list[Event]:
                     },
                 )
             )
+    return events
+
+
+def _missing(random: Random, config: Config, end: int) -> list[Event]:
+    """Objects that cannot be read by id for hours, days, or until everything is healed."""
+    if random.random() >= 0.25:
+        return []
+    events = []
+    for platform in sorted(config.platforms, key=PLATFORMS.index):
+        name, path, options = random.choice(MISSING[platform])
+        chosen = {**options, "path": path, "hours": random.choice((5, 30, 24 * 365))}
+        minute = random.randrange(end // 2)
+        events.append(Event(minute=minute, kind="fault", name=name, options=chosen))
     return events
 
 

@@ -171,11 +171,17 @@ class FacebookWire:
         if self._reports.knows(node):
             return self._reports.answer(request, edge)
         entity = self.world.find(node)
-        if entity is None or not request.token.sees(entity.account_id):
-            raise missing_object(node)
-        if entity.created_at > request.at:
+        if entity is None or not self._is_shown(request, entity):
             raise missing_object(node)
         return self._entity(request, self.world.account(entity.account_id), entity, edge)
+
+    def _is_shown(self, request: GraphRequest, entity: SimEntity) -> bool:
+        """Whether there is such an object for whoever asks for it by its id."""
+        return (
+            request.token.sees(entity.account_id)
+            and entity.created_at <= request.at
+            and not self.faults.hides("/".join(request.path), entity.sequence)
+        )
 
     def _me(self, request: GraphRequest, edge: str | None) -> Any:
         if edge == "adaccounts":

@@ -2,7 +2,8 @@
 
 A rule fires at one stage of a request's life: `hook` before anything, `answer` instead of the
 wire, `time` to show an older truth, `payload` on the JSON before it is encoded, `rewrite` on the
-JSON of any wire, by a function `change`, `encode` on the bytes, `transport` on the socket. Draws
+JSON of any wire, by a function `change`, `encode` on the bytes, `transport` on the socket, and
+`object` for as long as it is armed, wherever one object is asked for by its id. Draws
 come from a seeded generator of their own, so that leaving a fault out does not reshuffle the
 world. Every hit is recorded for the judge.
 """
@@ -16,12 +17,14 @@ from random import Random
 from typing import Any
 
 from adsync_dagster.errors import UsageError
+from adsync_dagster.simulator.instants import HOUR
 
 #: Every known fault and its stage. Wires add theirs with `register`.
 STAGES: dict[str, str] = {
     "call": "hook",
     "stale": "time",
     "swapped": "payload",
+    "missing_by_id": "object",
     "rewrite": "rewrite",
     "html_body": "answer",
     "empty_body": "answer",
@@ -75,6 +78,7 @@ class Rule:
     probability: float
     options: dict[str, Any] = field(default_factory=dict)
     fired: int = 0
+    armed_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class Faults:
             _CHECKS[name](options)
         self._count += 1
         rule = Rule(self._count, name, re.compile(path), method, count, skip, probability, options)
+        rule.armed_at = self._now()
         self.rules.append(rule)
         return rule
 
@@ -127,6 +132,29 @@ class Faults:
         """Remove one rule, or all."""
         wanted = rule.id if isinstance(rule, Rule) else rule
         self.rules = [known for known in self.rules if wanted is not None and known.id != wanted]
+
+    @property
+    def hides_objects(self) -> bool:
+        """Whether some objects are not to be found by their id."""
+        return any(rule.name == "missing_by_id" for rule in self.rules)
+
+    def hides(self, path: str, sequence: int) -> bool:
+        """Whether a question by id is answered as if there were no such object, or no right to it.
+
+        Of every `modulus` objects of a level those are hidden whose place in the order of creation
+        leaves `rest`, for `hours` from the arming on; without these options all, and for ever.
+        """
+        for rule in self.rules:
+            if rule.name != "missing_by_id" or rule.path.search(path) is None:
+                continue
+            modulus, hours = rule.options.get("modulus", 1), rule.options.get("hours")
+            if sequence % modulus != rule.options.get("rest", 0):
+                continue
+            if hours is None or self._now() < rule.armed_at + int(hours * HOUR):
+                rule.fired += 1
+                self.hits.append(Hit(self._now(), rule.id, rule.name, "", path))
+                return True
+        return False
 
     def fire(self, stage: str, method: str, path: str) -> list[Rule]:
         """The rules of a stage that strike this request, counted as used."""

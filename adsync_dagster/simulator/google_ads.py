@@ -36,6 +36,14 @@ def is_google_path(path: str) -> bool:
     return path in TOKEN_PATHS or _VERSION.fullmatch(path) is not None
 
 
+#: The field by which each resource is asked for one by one.
+OWN_IDS = {
+    "campaign": "campaign.id",
+    "ad_group": "ad_group.id",
+    "ad_group_ad": "ad_group_ad.ad.id",
+}
+
+
 class GoogleAdsWire:
     """Renders a world as the Google Ads API would."""
 
@@ -221,8 +229,20 @@ class GoogleAdsWire:
         elif query.resource == "conversion_action":
             lines = [base._replace(extra=extra) for extra in self._actions(base)]
         else:
-            return evaluate(self.world, query, base)
+            return self._shown(query, evaluate(self.world, query, base))
         return [line for one in lines for line in evaluate(self.world, query, one)]
+
+    def _shown(self, query: Query, lines: list[Line]) -> list[Line]:
+        """The rows without those of objects that are hidden from questions by their id."""
+        key = OWN_IDS.get(query.resource)
+        if key is None or not query.on(key):
+            return lines
+        return [line for line in lines if not self._is_hidden(query, line)]
+
+    def _is_hidden(self, query: Query, line: Line) -> bool:
+        entity = line.ad or line.adset or line.campaign
+        where = f"customers/{line.customer}/googleAds:searchStream {query.resource}"
+        return entity is not None and self.faults.hides(where, entity.sequence)
 
     def _clients(self, base: Line) -> list[dict[str, Any]]:
         found = []

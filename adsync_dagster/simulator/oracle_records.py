@@ -37,7 +37,8 @@ NO_NUMBERS: Numbers = (0,) * 7
 #: and it is never missing in the end.
 SILENT_FAULTS: Mapping[str, frozenset[str]] = {
     "facebook": frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"}),
-    "tiktok": frozenset({"empty_first_page"}),
+    # A report by id has no word for an object that is not there.
+    "tiktok": frozenset({"empty_first_page", "missing_by_id"}),
     "google_ads": frozenset({"stream_nothing", "stream_rows_lost"}),
 }
 

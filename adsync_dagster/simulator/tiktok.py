@@ -47,8 +47,8 @@ class TikTokWire:
         self.faults = faults
         self.tokens = tokens
         self.settings = settings or TikTokSettings()
-        self._lister = EntityLister(world)
-        self._reports = Reports(world, self.settings)
+        self._lister = EntityLister(world, faults)
+        self._reports = Reports(world, self.settings, faults)
         self._tasks = ReportTasks(self.settings, self._reports)
         self._spoiler = Spoiler(faults)
         self._calls: deque[int] = deque()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from adsync_dagster.simulator.entities import SimAccount, SimEntity
+from adsync_dagster.simulator.faults import Faults
 from adsync_dagster.simulator.instants import instant_of
 from adsync_dagster.simulator.tiktok_request import ApiRequest, TikTokError, bad_parameter
 from adsync_dagster.simulator.tiktok_statuses import (
@@ -132,8 +133,9 @@ _IGNORED_FILTERS = frozenset(
 class EntityLister:
     """Answers the entity lists and what is asked about advertisers."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, faults: Faults) -> None:
         self._world = world
+        self._faults = faults
 
     def entities(self, request: ApiRequest, level: str) -> dict[str, Any]:
         """One page of a level."""
@@ -209,7 +211,10 @@ class EntityLister:
 
         def check(entity: SimEntity, _: Shown) -> bool:
             chain = [*self._world.ancestors(entity), entity]
-            return chain[depth].id in wanted
+            if chain[depth].id not in wanted:
+                return False
+            is_itself = chain[depth] is entity
+            return not (is_itself and self._faults.hides(request.name, entity.sequence))
 
         return check
 

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from adsync_dagster.simulator.entities import SimAccount, SimEntity
+from adsync_dagster.simulator.faults import Faults
 from adsync_dagster.simulator.metrics import CLICKS, CONVERSIONS, IMPRESSIONS, SPEND, Totals, add_up
 from adsync_dagster.simulator.tiktok_request import ApiRequest, TikTokError, bad_parameter
 from adsync_dagster.simulator.tiktok_rows import Row, amount, known_metrics, render
@@ -52,8 +53,9 @@ class ReportQuery:
 class Reports:
     """Answers synchronous reports from the ledger."""
 
-    def __init__(self, world: World, settings: TikTokSettings) -> None:
+    def __init__(self, world: World, settings: TikTokSettings, faults: Faults) -> None:
         self._world = world
+        self._faults = faults
         self._settings = settings
         self._latest: tuple[Any, list[Row], bool] | None = None
 
@@ -101,7 +103,7 @@ class Reports:
     def rows(self, query: ReportQuery, *, by_task: bool = False) -> tuple[list[Row], bool]:
         """Every row of the query, and whether ads were left out of consideration."""
         key = (query, by_task, self._world.revision, repr(self._settings))
-        if self._latest is None or self._latest[0] != key:
+        if self._latest is None or self._latest[0] != key or self._faults.hides_objects:
             self._latest = (key, *self._evaluate(query, by_task=by_task))
         return self._latest[1], self._latest[2]
 
@@ -125,6 +127,10 @@ class Reports:
             if entity.created_at > query.at or entity.id in self._settings.purged:
                 continue
             if not self._is_under(entity, query.ids):
+                continue
+            if query.level in dict(query.ids) and self._faults.hides(
+                "report/integrated/get", entity.sequence
+            ):
                 continue
             shown = shown_statuses(self._world, entity, query.at)
             if any(matches(status, shown) for status in query.statuses):

@@ -325,3 +325,26 @@ def test_a_list_that_leaves_out_the_living_is_refused_whole(scene: Scene, harnes
     assert harness.query(own, stopped) == [{"status": "ACTIVE"}]
     assert harness.poll_entities().error is None
     assert harness.query(own, stopped) == [{"status": "PAUSED"}]
+
+
+def test_what_cannot_be_read_by_id_is_never_done(scene: Scene, harness: Harness) -> None:
+    """While the platform denies that there is such an ad, its final sync waits, and says why."""
+    harness.sync()
+    stopped = live(harness)[0]
+    harness.world.pause("ad", stopped)
+    harness.advance(hours=1)
+    hidden = harness.simulator.simulator.faults.arm("missing_by_id", count=None)
+
+    report = harness.poll_entities()
+
+    harness.final_syncs()
+    assert hidden.fired
+    (row,) = harness.log(stopped)
+    assert row["final_sync_completed"] is False
+    assert row["final_sync_error"]
+    assert report.pending == 1
+    harness.simulator.simulator.faults.disarm(hidden)
+    harness.advance(hours=24)
+    assert harness.sync().error is None
+    assert harness.pending() == 0
+    assert harness.differences(ids={stopped}) == []

@@ -31,6 +31,7 @@ from adsync_dagster.simulate.scenario import Scenario
 from adsync_dagster.sync import entities as entity_sync
 from adsync_dagster.sync import final_sync, reconciliation
 from adsync_dagster.sync import metrics as metrics_sync
+from adsync_dagster.transport import PlatformClient
 from adsync_dagster.warehouse import account_days, changes, entities, metrics
 from adsync_dagster.warehouse import queries as warehouse_queries
 from adsync_dagster.warehouse.entities import MergeCounts
@@ -422,6 +423,19 @@ def _without_trigger(arena: Arena, table: str, trigger: str) -> Iterator[None]:
         arena.connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}".encode())
 
 
+def _missing_is_done() -> list[Any]:
+    """What cannot be read by id has no numbers, so there is nothing to wait for."""
+    real = PlatformClient.run
+
+    def run(self: Any, steps: Any, keep: Any) -> Any:
+        verdict = real(self, steps, keep)
+        if _called_from("final_sync"):
+            return replace(verdict, missing_ids=frozenset())
+        return verdict
+
+    return [patch.object(PlatformClient, "run", run)]
+
+
 MUTANTS = (
     Mutant("done_without_metrics", _done_without_metrics, rules="O2"),
     Mutant("mark_before_metrics", _mark_before_metrics, rules="O2"),
@@ -457,5 +471,6 @@ MUTANTS = (
     ),
     Mutant("one_empty_answer_is_proof", _one_empty_answer_is_proof, (49, 76, *SEEDS), rules="O1"),
     Mutant("totals_move_behind_the_rows", _totals_move_behind_the_rows, (13, *SEEDS), rules="O7"),
+    Mutant("missing_is_done", _missing_is_done, rules="O2"),
     Mutant("token_in_the_error", _token_in_the_error, rules="O8"),
 )

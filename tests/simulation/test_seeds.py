@@ -12,7 +12,7 @@ from simulation.mutants import MUTANTS
 from adsync_dagster.simulate.campaign import describe, run_campaign
 from adsync_dagster.simulate.cluster import Arena
 from adsync_dagster.simulate.draw import ACTIONS_OF, IO_KINDS, draw_scenario
-from adsync_dagster.simulate.hazards import FAULTS
+from adsync_dagster.simulate.hazards import FAULTS, MISSING
 from adsync_dagster.simulate.minimise import minimise, signature
 from adsync_dagster.simulate.runner import play
 from adsync_dagster.simulate.scenario import AccountPlan, Config, Event, Scenario
@@ -23,7 +23,7 @@ FAULT_NAMES = sorted(
     {
         (platform, name)
         for platform, classes in FAULTS.items()
-        for wires in classes.values()
+        for wires in (*classes.values(), MISSING[platform])
         for name, _, _ in wires
     }
 )
@@ -81,7 +81,7 @@ def test_the_seeds_hold_every_action_and_fault() -> None:
     """Over all seeds of this suite each platform's actions and faults are drawn several times."""
     drawn: Counter[str] = Counter()
     paths = {
-        platform: {path for wires in classes.values() for _, path, _ in wires}
+        platform: {path for wires in (*classes.values(), MISSING[platform]) for _, path, _ in wires}
         for platform, classes in FAULTS.items()
     }
     for seed in range(1, SEEDS + 1):

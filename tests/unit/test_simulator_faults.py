@@ -223,6 +223,13 @@ def _bad_data(simulator: Simulator, _: dict[str, Any]) -> None:
     assert isinstance(page(simulator)["data"], dict)
 
 
+def _missing_by_id(simulator: Simulator, healthy: dict[str, Any]) -> None:
+    ad = healthy["data"][0]["id"]
+    status, _, body = send(simulator, f"/v26.0/{ad}")
+    assert (status, orjson.loads(body)["error"]["code"]) == (400, 100)
+    assert page(simulator) == healthy
+
+
 def _batch(simulator: Simulator, expected: list[int]) -> None:
     ads = [ad.id for ad in simulator.world.entities(ACCOUNT, "ad")[:3]]
     items = orjson.dumps([{"method": "GET", "relative_url": ad} for ad in ads])
@@ -271,6 +278,7 @@ CASES: dict[str, tuple[dict[str, Any], Check]] = {
     "set_field": ({"field": "status", "value": "NEW_WORD", "count": 2}, _set_field),
     "data_is_null": ({}, _data_is_null),
     "bad_data": ({}, _bad_data),
+    "missing_by_id": ({"count": None}, _missing_by_id),
     "batch_cut": ({}, lambda simulator, _: _batch(simulator, [0, 1])),
     "batch_shuffled": ({}, lambda simulator, _: _batch(simulator, [2, 1, 0])),
 }
