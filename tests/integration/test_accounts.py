@@ -56,9 +56,10 @@ def test_a_removed_account_is_kept_and_can_come_back(connection: Connection) -> 
     account = accounts.add_account(connection, Platform.FACEBOOK, INFO)
     accounts.deactivate(connection, account)
 
+    removed = replace(account, is_active=False)
     assert accounts.list_accounts(connection) == []
-    assert accounts.list_accounts(connection, also_inactive=True) == [account]
-    assert accounts.get_account(connection, account.key) == account
+    assert accounts.list_accounts(connection, also_inactive=True) == [removed]
+    assert accounts.get_account(connection, account.key) == removed
 
     accounts.add_account(connection, Platform.FACEBOOK, INFO)
     assert accounts.list_accounts(connection) == [account]
