@@ -268,34 +268,3 @@ def test_database_errors_carry_no_values(database: Database, session: AccountSes
         with pytest.raises(Retryable), session.transaction() as connection:  # noqa: PT012
             connection.execute("SET LOCAL lock_timeout = '10ms'")
             connection.execute("LOCK TABLE ads")
-
-
-def test_two_merges_of_one_account_in_other_orders_do_not_deadlock(
-    database: Database, account: Account, new_account: Account
-) -> None:
-    """Merges of many accounts at once, rows in any order, all succeed."""
-    errors: list[Exception] = []
-
-    def work(owner: Account, *, backwards: bool) -> None:
-        try:
-            for turn in range(5):
-                ads = [
-                    replace(AD, platform_id=f"a{n:03}", name=f"{backwards}{turn}")
-                    for n in range(200)
-                ]
-                with database.account_session(owner.id, wait_seconds=30) as session:
-                    merge(session, owner, ads[::-1] if backwards else ads, datetime.now(tz=UTC))
-        except Exception as error:  # noqa: BLE001 - shown by the assertion
-            errors.append(error)
-
-    workers = [
-        threading.Thread(target=work, args=(owner,), kwargs={"backwards": backwards})
-        for owner in (account, new_account)
-        for backwards in (False, True)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-
-    assert errors == []
