@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from adsync_dagster import crash_points
 from adsync_dagster.alerts.settings import ALERT_VARIABLES, AlertSettings
@@ -21,7 +22,7 @@ from adsync_dagster.platforms.built_in import BUILT_IN
 from adsync_dagster.platforms.registry import installed
 from adsync_dagster.records import Platform
 from adsync_dagster.settlement import REPORTED_DAYS
-from adsync_dagster.variables import whole_number
+from adsync_dagster.variables import LOOPBACK, whole_number
 
 #: The environment variables that belong to no platform, with one line for a person.
 _COMMON: dict[str, str] = {
@@ -88,6 +89,7 @@ class Settings:
         crash_points.check(env)
         urls, options = _platform_variables(env)
         defaults = cls()
+        _refuse_crashes(env, {**defaults.base_urls, **urls})
         return cls(
             database_url=_database_url(env.get("ADSYNC_DATABASE_URL")),
             home=Path(env.get("ADSYNC_HOME") or ".adsync").expanduser().absolute(),
@@ -122,6 +124,24 @@ def _platform_variables(env: Mapping[str, str]) -> tuple[dict[Platform, str], di
             else:
                 options[variable] = text
     return urls, options
+
+
+def _refuse_crashes(env: Mapping[str, str], base_urls: Mapping[Platform, str]) -> None:
+    """Crash points end this process: only where no platform but a simulated one is reached."""
+    if not env.get(crash_points.VARIABLE):
+        return
+    real = [
+        variable
+        for plugin in installed().values()
+        for variable, option in plugin.variables.items()
+        if option.name == "BASE_URL" and urlsplit(base_urls[plugin.key]).hostname not in LOOPBACK
+    ]
+    if real:
+        raise UsageError(
+            f"{crash_points.VARIABLE} is set, which lets processes end in the middle of their work:"
+            " unset it. Only a test may set it, and only with every platform on this machine;"
+            f" {', '.join(real)} {'leads' if len(real) == 1 else 'lead'} elsewhere"
+        )
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

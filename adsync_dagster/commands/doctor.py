@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adsync_dagster import crash_points
 from adsync_dagster.clock import CLOCKS_APART_SECONDS_MAX, SystemClock
 from adsync_dagster.commands.doctor_accounts import examine_accounts
 from adsync_dagster.commands.doctor_dagster import (
@@ -128,6 +129,13 @@ def _home(settings: Settings) -> Iterator[Finding]:
                 code=ExitCode.USAGE,
             )
     yield Finding(subject="home", detail=str(settings.home))
+    if os.environ.get(crash_points.VARIABLE):
+        yield Finding(
+            subject="crash point",
+            detail=f"{crash_points.VARIABLE} is set: processes end in the middle of their work;"
+            " unset it unless this is a test",
+            warning=True,
+        )
     yield from look_at_disks(settings, default_dagster_home(settings))
 
 

@@ -16,7 +16,7 @@ from unittest import mock
 
 import dagster as dg
 import psycopg
-from crash_scene import Scene, live, wait_until
+from crash_scene import Scene, base_urls, live, wait_until
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 from psycopg import sql
@@ -45,7 +45,7 @@ class Deployment:
         return {
             "ADSYNC_HOME": str(harness.settings.home),
             "ADSYNC_DATABASE_URL": harness.url,
-            "ADSYNC_FACEBOOK_BASE_URL": harness.simulator.base_url,
+            **base_urls(harness),
             "ADSYNC_HISTORY_DAYS": str(harness.settings.history_days),
             "ADSYNC_NOW": harness.clock.now().isoformat(),
             "ADSYNC_SENSOR_INTERVAL_SECONDS": "1",

@@ -27,6 +27,7 @@ import pytest
 from harness import KEY, Difference, Harness
 from psycopg import sql
 
+from adsync_dagster.platforms.built_in import BUILT_IN
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.warehouse.database import Database, with_driver
 from adsync_dagster.warehouse.tokens import TokenVault
@@ -56,6 +57,12 @@ def wait_until(
             return answer
         pause.wait(every_seconds)
     pytest.fail(f"{what} did not happen within {seconds:.0f} seconds")
+
+
+def base_urls(harness: Harness) -> dict[str, str]:
+    """Every platform is the simulated one: crash points are refused beside a real one."""
+    names = [f"ADSYNC_{plugin.key.upper()}_BASE_URL" for plugin in BUILT_IN]
+    return dict.fromkeys(names, harness.simulator.base_url)
 
 
 class Worker:
@@ -162,7 +169,7 @@ class Scene:
         variables = {
             "ADSYNC_HOME": str(self.harness.settings.home),
             "ADSYNC_DATABASE_URL": url or self.harness.url,
-            "ADSYNC_FACEBOOK_BASE_URL": self.harness.simulator.base_url,
+            **base_urls(self.harness),
             "ADSYNC_HISTORY_DAYS": str(self.harness.settings.history_days),
             "ADSYNC_NOW": self.harness.clock.now().isoformat(),
             "DAGSTER_HOME": str(self.folder),

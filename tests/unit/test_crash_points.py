@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from adsync_dagster.commands.doctor import examine
 from adsync_dagster.crash_points import POINTS, VARIABLE, crash_point, parse
 from adsync_dagster.errors import UsageError
 from adsync_dagster.settings import Settings
@@ -80,6 +81,40 @@ def test_what_would_never_fire_is_refused(text: str) -> None:
         parse(text)
     with pytest.raises(UsageError, match=VARIABLE):
         Settings.from_environment({VARIABLE: text})
+
+
+HERE = {f"ADSYNC_{name}_BASE_URL": "http://127.0.0.1:1" for name in ("FACEBOOK", "TIKTOK")}
+
+
+@pytest.mark.parametrize("armed", ["before_commit:SIGKILL", "file:/nowhere"])
+def test_no_process_is_armed_that_reaches_a_real_platform(armed: str) -> None:
+    """Every platform has to be on this machine; the first sentence says what to do."""
+    with pytest.raises(UsageError, match=r"unset it\..* ADSYNC_GOOGLE_ADS_BASE_URL leads"):
+        Settings.from_environment({**HERE, VARIABLE: armed})
+    with pytest.raises(UsageError, match="ADSYNC_TIKTOK_BASE_URL, ADSYNC_GOOGLE_ADS_BASE_URL lead"):
+        Settings.from_environment(
+            {
+                VARIABLE: armed,
+                "ADSYNC_FACEBOOK_BASE_URL": "http://localhost:1",
+                "ADSYNC_TIKTOK_BASE_URL": "https://127.0.0.1.example.com",
+            }
+        )
+    everything = {**HERE, "ADSYNC_GOOGLE_ADS_BASE_URL": "http://[::1]:1"}
+    assert Settings.from_environment({**everything, VARIABLE: armed}).base_urls
+    assert Settings.from_environment({**HERE, VARIABLE: ""}).base_urls
+
+
+def test_the_doctor_warns_of_an_armed_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not refused it still is nothing that a person wants to keep."""
+    settings = Settings(home=tmp_path, database_url="postgresql://u@127.0.0.1:1/none")
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert "crash point" not in {finding.subject for finding in examine(settings, offline=True)}
+    monkeypatch.setenv(VARIABLE, "before_commit:SIGKILL")
+    [said] = [f for f in examine(settings, offline=True) if f.subject == "crash point"]
+    assert said.warning
+    assert f"{VARIABLE} is set" in said.detail
 
 
 def test_every_place_exists_once_in_the_list_and_in_the_code() -> None:
