@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import pickle
+import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from urllib.parse import quote
 import pytest
 from wire_server import CANARY, CREDENTIAL, QUICK, STARTED, Wire, asking, client, get, serving
 
-from adsync_dagster.errors import AdsyncError
+from adsync_dagster.errors import AdsyncError, PlatformBusy
 from adsync_dagster.platforms.facebook import FacebookAdapter
 from adsync_dagster.platforms.protocol import Request, Response
 from adsync_dagster.records import Level
@@ -112,7 +113,31 @@ def test_no_failure_tells_the_token(name: str, caplog: pytest.LogCaptureFixture)
         with pytest.raises(AdsyncError) as caught:
             one.run(asking(get(fields="id")), lambda _: None)
         one.close()
-    error = caught.value
+    assert_silent(caught.value, caplog)
+
+
+def test_a_host_that_does_not_resolve_is_a_busy_platform(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name server knows no such host: asked for again, then retryable, and as silent."""
+    asked: list[str] = []
+
+    def unknown(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    log_everything(caplog)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    one = client("https://graph.adsync.invalid", limits=ONCE)
+    with pytest.raises(PlatformBusy) as caught:
+        one.run(asking(get(fields="id")), lambda _: None)
+    one.close()
+    assert asked == ["graph.adsync.invalid"] * ONCE.attempts_max
+    assert_silent(caught.value, caplog)
+
+
+def assert_silent(error: AdsyncError, caplog: pytest.LogCaptureFixture) -> None:
+    """It names the account; neither it nor a log holds the token or what a server said."""
     assert error.__cause__ is None
     assert error.__context__ is None
     assert "account act_501" in str(error)
