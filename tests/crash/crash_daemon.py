@@ -66,10 +66,25 @@ class Deployment:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
 
-    def drop_storage(self) -> None:
-        name = sql.Identifier(self.database)
+    def keep_storage(self) -> None:
+        """Put a copy of Dagster's storage aside, as a backup does. Nobody may be connected."""
+        self._copy(self.database, f"{self.database}_kept")
+
+    def restore_storage(self) -> None:
+        """Replace Dagster's storage by the copy that was kept."""
+        self._copy(f"{self.database}_kept", self.database)
+
+    def _copy(self, source: str, target: str) -> None:
+        names = sql.Identifier(target), sql.Identifier(source)
         with psycopg.connect(self.server_url, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(names[0]))
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+
+    def drop_storage(self) -> None:
+        with psycopg.connect(self.server_url, autocommit=True) as connection:
+            for name in (self.database, f"{self.database}_kept"):
+                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+                connection.execute(drop.format(sql.Identifier(name)))
 
     def daemon(self) -> AbstractContextManager[None]:
         """A daemon for the length of the block."""

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash_daemon")]
 START_SECONDS_MAX = 90.0
 #: The first back-off after an attempt without a trace is 30 seconds.
 RECOVERY_SECONDS_MAX = 120.0
+#: The daemon looks after its code server once a minute.
+REPLACED_SECONDS_MAX = 180.0
 ENDED_BADLY = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 
 
@@ -77,11 +79,22 @@ def ended(deployment: Deployment) -> list[dg.DagsterRun]:
     return runs if all(run.is_finished for run in runs) else []
 
 
+def use(deployment: Deployment) -> list[str]:
+    """Let an ad stop and Dagster do its final sync; the ids of all runs that Dagster knows."""
+    with deployment.daemon():
+        deployment.stop_an_ad()
+        deployment.wait_until_nothing_is_owed(RECOVERY_SECONDS_MAX)
+        runs = wait_until("the end of the runs", lambda: ended(deployment))
+    assert runs[-1].status == dg.DagsterRunStatus.SUCCESS
+    return [run.run_id for run in runs]
+
+
 def test_a_wiped_storage_loses_nothing(
     deployment: Deployment, record_property: Callable[[str, object], None]
 ) -> None:
-    """Dagster's database is dropped while changes are pending: a new one knows enough."""
+    """Dagster's database, used before, is dropped while changes are pending: a new one does."""
     scene = deployment.scene
+    used = use(deployment)
     stop_some(scene.harness)
     deployment.create_storage()
 
@@ -94,3 +107,35 @@ def test_a_wiped_storage_loses_nothing(
         scene.assert_whole(scene.logged())
         [run] = wait_until("the end of the run", lambda: ended(deployment))
         assert run.status == dg.DagsterRunStatus.SUCCESS
+        assert run.run_id not in used
+
+
+def test_a_storage_restored_from_a_backup_loses_nothing(deployment: Deployment) -> None:
+    """Dagster forgets its latest run and tick, while changes are pending: they are done anew."""
+    scene = deployment.scene
+    older = use(deployment)
+    deployment.keep_storage()
+    newer = use(deployment)
+    assert newer[: len(older)] == older
+    assert len(newer) > len(older)
+    deployment.stop_an_ad()
+    deployment.restore_storage()
+
+    with deployment.daemon():
+        deployment.wait_until_nothing_is_owed(RECOVERY_SECONDS_MAX)
+        scene.assert_whole(scene.logged())
+        runs = wait_until("the end of the run", lambda: ended(deployment))
+    assert [run.run_id for run in runs[:-1]] == older
+    assert runs[-1].run_id not in newer
+
+
+def test_a_code_server_that_dies_at_the_end_of_a_tick_is_replaced(deployment: Deployment) -> None:
+    """The sensor runs in it: what it had decided is decided again, and done."""
+    scene = deployment.scene
+    with deployment.daemon():
+        deployment.arm("sensor_tick_end:SIGKILL")
+        ad = deployment.stop_an_ad()
+        deployment.wait_until_hit(START_SECONDS_MAX)
+        assert scene.log_of(ad)["final_sync_completed"] is False
+        deployment.wait_until_nothing_is_owed(REPLACED_SECONDS_MAX)
+        scene.assert_whole(scene.logged())
