@@ -321,7 +321,7 @@ def _faults(random: Random, end: int, classes: Classes) -> list[Event]:
 
 
 def _missing(random: Random, config: Config, end: int) -> list[Event]:
-    """Objects that cannot be read by id for hours, days, or until everything is healed."""
+    """Objects that cannot be read by id for hours, for days, or weeks beyond all else."""
     if random.random() >= 0.25:
         return []
     events = []
