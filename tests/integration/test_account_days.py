@@ -237,7 +237,8 @@ def test_moving_and_unexplained_days_stay_open(session: AccountSession, account:
     for name, state in (
         ("moving", "open"),
         ("unexplained", "open"),
-        ("deleted_hidden", "reconciled"),
+        ("deleted_hidden", "open"),
+        ("never_seen_entity", "reconciled"),
     ):
         for level in Level:
             account_days.classify(connection, account, level, [DAY], name)

@@ -75,6 +75,8 @@ def values(account_id: UUID) -> dict[str, Any]:
         "retry_after_seconds": 0.0,
         "also_inactive": False,
         "entity_type": None,
+        "level": None,
+        "platform_id": None,
     }
 
 
@@ -170,6 +172,7 @@ def test_questions_per_entity_read_the_accounts_numbers_once(
             "active_since": date(2026, 2, 1),
             "since": date(2026, 3, 20),
             "until": date(2026, 3, 21),
+            "days": [date(2026, 3, 20), date(2026, 3, 21)],
             "limit": 5000,
         },
     )
@@ -197,6 +200,7 @@ def test_reads_of_one_account_touch_only_its_numbers(
                 "days": [date(2026, 3, 5)],
                 "since": date(2026, 3, 5),
                 "until": date(2026, 3, 5),
+                "lasting": timedelta(hours=1),
             },
         )
     assert buffers(plan) < 100
