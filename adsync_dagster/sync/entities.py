@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import IncompleteRead
+from adsync_dagster.platforms.registry import may_be_id
 from adsync_dagster.records import Entity, Level
 from adsync_dagster.status import OwnStatus
 from adsync_dagster.sync.environment import SyncContext
@@ -39,7 +40,11 @@ def sync_entities(context: SyncContext, level: Level) -> StepReport:
             stage.add,
         )
         crash_point("after_last_page")
-        absent = entities.absent_ids(context.session.connection, account, level)
+        absent = [
+            one
+            for one in entities.absent_ids(context.session.connection, account, level)
+            if may_be_id(account.platform, level, one)
+        ]
         missing = _resolve_vanished(context, level, stage, absent)
         with context.session.transaction() as connection:
             counts = entities.merge_entities(connection, account, level, verdict.read_started_at)

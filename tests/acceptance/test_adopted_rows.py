@@ -13,6 +13,8 @@ import pytest
 from acceptance.scenes import SCENES, Scene, live
 from harness import Harness
 
+from adsync_dagster.commands.doctor import _left_out
+from adsync_dagster.sync import verdict
 from adsync_dagster.warehouse import changes, checks
 
 #: Ids that an adopted row may have instead of the platform's.
@@ -67,6 +69,14 @@ def test_drafts_of_the_users_own_stop_nothing(harness: Harness) -> None:
     assert harness.differences(ids=known) == []
     assert own_rows(harness) == ["DELETED", "DELETED", "PAUSED", "PAUSED", "PAUSED"]
     assert harness.safety_net().success
+    with harness.environment.database.connection() as connection:
+        left_out = verdict.rows_left_out(connection)
+        [warned] = _left_out(connection)
+    assert left_out.total == 5
+    assert {row["platform_id"] for row in left_out.rows} == set(STRANGE_IDS)
+    assert {row["account"] for row in left_out.rows} == {harness.account.key}
+    assert warned.warning
+    assert "5 rows without an id that the platform could have given" in warned.detail
 
 
 def test_a_stopped_campaign_does_not_wait_for_a_draft_below_it(harness: Harness) -> None:

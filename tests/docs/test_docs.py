@@ -187,6 +187,7 @@ def test_every_word_of_the_log_and_of_days_is_explained() -> None:
     """States of final syncs and days, sources, reasons and classes: exactly those there are."""
     sql = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "sql").rglob("*.sql"))
     reasons = {error.reason for error in _with_subclasses(Blocked)}
+    reasons.update(re.findall(r"blocked_reason = '(\w+)'", sql))
 
     assert _words_of("final_sync_completed") == {"true", "false", "NULL"}
     assert _words_of("ad_account_days.state") == _checked_values(sql, "state")
