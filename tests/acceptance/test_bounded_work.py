@@ -20,7 +20,7 @@ from adsync_dagster.sync import account_sync, entities, final_sync
 from adsync_dagster.sync.reports import Step
 
 ADS = 24
-#: The list of ads as faults match its path, and how its JSON is told from that of a read by id.
+#: The list of ads, as faults match its path.
 LISTS = {"facebook": r"/ads$", "tiktok": r"^ad/get$", "google_ads": r" ad_group_ad$"}
 
 
