@@ -250,15 +250,15 @@ def _shared(name: str, platform: str, seeds: tuple[int, ...]) -> Mutant:
 
 PLATFORM_MUTANTS = (
     Mutant("tiktok_lists_hide_the_deleted", _lists_hide_the_deleted, TIKTOK, rules="O12"),
-    Mutant("tiktok_reports_hide_the_deleted", _reports_hide_the_deleted, TIKTOK, rules="O2 O7"),
+    Mutant("tiktok_reports_hide_the_deleted", _reports_hide_the_deleted, TIKTOK, rules="O1 O2 O7"),
     Mutant(
         "tiktok_truncation_goes_unnoticed", _truncation_goes_unnoticed, (41, *TIKTOK), rules="O1"
     ),
-    Mutant("tiktok_first_page_of_reports_only", _first_page_of_reports_only, TIKTOK, rules="O7"),
+    Mutant("tiktok_first_page_of_reports_only", _first_page_of_reports_only, TIKTOK, rules="O1 O7"),
     Mutant(
         "tiktok_shrinking_totals_are_believed",
         _shrinking_totals_are_believed,
-        (212, 176, 373, 53, 431),
+        (259, 212, 176, 373, 53, 431),
         rules="O2",
     ),
     Mutant("tiktok_errors_are_empty_lists", _errors_are_empty_lists, TIKTOK, rules="O7"),
