@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from adsync_dagster.calendar import account_day, end_of_day, ranges_of
+from adsync_dagster.calendar import account_day, end_of_day, ranges_of, start_of_day
 from adsync_dagster.records import DateRange
 
 #: Meta, TikTok and Google Ads report 37 months back: this many days are always inside.
@@ -73,6 +73,11 @@ def may_seal(day: date, timezone: str, read_started_at: datetime, rules: Settlem
     return read_started_at >= sealable_from(day, timezone, rules)
 
 
+def nothing_after(day: date, timezone: str, rules: SettlementRules) -> datetime:
+    """What had ended before this instant has nothing attributed to it from that day on."""
+    return start_of_day(day, timezone) - timedelta(days=rules.window_days + rules.margin_days)
+
+
 def history_start(now: datetime, timezone: str, rules: SettlementRules) -> date:
     """The first day a first sync asks for."""
     days = min(rules.history_days, rules.retention_days)
@@ -102,8 +107,9 @@ def plan(
     """The ranges a sync should read now, oldest first.
 
     A day is due when it is not sealed and it is recent, was never read, was last read
-    `reread_hours` ago, or can be sealed by a read taken now. `everything_open` asks for
-    all open days, as the settle job does.
+    `reread_hours` ago, or can be sealed by a read taken now and was not read since that is so:
+    one that could not be sealed waits like the others. `everything_open` asks for all open
+    days, as the settle job does.
     """
     today = account_day(now, timezone)
     recent_from = today - timedelta(days=rules.recent_days - 1)
@@ -117,7 +123,7 @@ def plan(
             or day >= recent_from
             or state.read_started_at is None
             or state.read_started_at <= stale_before
-            or now >= sealable_from(day, timezone, rules)
+            or state.read_started_at < sealable_from(day, timezone, rules) <= now
         ):
             due.append(day)
         day += timedelta(days=1)

@@ -248,7 +248,7 @@ class TikTokAdapter:
         days: DateRange,
         started_at: datetime,
     ) -> Read:
-        """As the protocol says. A report names no unknown ids as missing: they have no rows."""
+        """By id. An entity without rows is looked up, to tell "no numbers" from "unknown"."""
         account, tally = account_number(account_id), Tally(started_at)
         distinct, tally.missing_ids = told_apart(ids, ENTITY_ID)
         report = self._report(account, level, f"report of {_LEVEL_WORDS[level]} by id")

@@ -7,7 +7,8 @@ halved, then in groups of one campaign's ad groups. What is still too much becom
 task, which has no such limit, but may hide the deleted: the account's totals, which hold
 everything, then show what is missing, and it is read by id. A report that times out is asked
 for in halves of its days, then of its ids. Where even one id needs a task, and the task says
-nothing of an entity that is deleted, that is no answer: the id counts as missing.
+nothing of an entity that is deleted, that is no answer: the id counts as missing. So does one
+without any row that the lists do not show by its id either.
 
 Whatever is begun again yields rows a second time. That is harmless: the stage keeps the last
 row of an (entity, day), and a read that raises is merged not at all.
@@ -16,7 +17,7 @@ row of an (entity, day), and a read that raises is merged not at all.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from adsync_dagster.calendar import split_range
@@ -51,7 +52,7 @@ from adsync_dagster.platforms.tiktok_wire import (
     read_listing,
     read_whole,
 )
-from adsync_dagster.records import DateRange, Level
+from adsync_dagster.records import DailyMetrics, DateRange, Level
 
 TASK_CREATE = path_of("report/task/create")
 _DATA_LEVELS: dict[Level | None, str] = {
@@ -184,8 +185,15 @@ class _Reading:
     #: Whether entities were named: then each of them has to be heard of, or counts as missing.
     is_by_id: bool
     campaigns: list[str] | None = None
+    #: The entities that rows told of.
+    told: set[str] = field(default_factory=set)
 
     def run(self, days: DateRange, scopes: Sequence[Scope]) -> Part:
+        yield from self._read_all(days, scopes)
+        if self.is_by_id:
+            yield from self._miss_unknown(scopes)
+
+    def _read_all(self, days: DateRange, scopes: Sequence[Scope]) -> Part:
         spans = split_range(days, self.limits.report_days_max)
         pieces = [_Piece(span, scope) for scope in scopes for span in spans][::-1]
         while pieces:
@@ -209,8 +217,27 @@ class _Reading:
         question = self.report.question(piece.days, piece.scope)
         query = self.report.query(piece.days, piece.scope)
         yield from read_whole(
-            query, self.limits, self.tally, lambda rows: parse_rows(rows, question)
+            query, self.limits, self.tally, lambda rows: self._noted(parse_rows(rows, question))
         )
+
+    def _noted(self, parsed: Parsed) -> Parsed:
+        """What a page holds, after noting whom it tells of."""
+        self.told.update(one.platform_id for one in parsed.records if isinstance(one, DailyMetrics))
+        return parsed
+
+    def _miss_unknown(self, scopes: Sequence[Scope]) -> Part:
+        """A report has no word for an entity that is not there, or not for us; the lists have.
+
+        Without rows it either delivered nothing, or cannot be read: that is not the same.
+        """
+        level, name = self.report.level, scopes[0].name
+        if level is None:
+            return
+        heard = self.told | self.tally.missing_ids
+        silent = [one for scope in scopes for one in scope.ids if one not in heard]
+        for group in chunks(silent, self.limits.ids_max):
+            listed = yield from self._ids(level, {name: list(group)})
+            self.tally.missing_ids |= set(group) - set(listed)
 
     def _narrower(self, piece: _Piece) -> Generator[Step, Response | None, list[_Piece]]:
         """Parts that cover fewer ads each; a report task when there are none."""
@@ -299,7 +326,7 @@ class _Reading:
         columns = [*report.dimensions, *report.metrics, END_COLUMN]
         rows = list(rows_of_csv(response.body, question, columns))
         for start in range(0, len(rows), self.limits.task_rows):
-            parsed = parse_rows(rows[start : start + self.limits.task_rows], question)
+            parsed = self._noted(parse_rows(rows[start : start + self.limits.task_rows], question))
             self.tally.rows += len(parsed.records)
             told.update(row["dimensions"].get(ID_DIMENSIONS[report.level], "") for row in rows)
             yield Rows(parsed.records)

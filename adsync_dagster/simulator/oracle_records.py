@@ -37,8 +37,7 @@ NO_NUMBERS: Numbers = (0,) * 7
 #: and it is never missing in the end.
 SILENT_FAULTS: Mapping[str, frozenset[str]] = {
     "facebook": frozenset({"empty_page", "empty_first_page", "cut_rows", "missing_next"}),
-    # A report by id has no word for an object that is not there.
-    "tiktok": frozenset({"empty_first_page", "missing_by_id"}),
+    "tiktok": frozenset({"empty_first_page"}),
     "google_ads": frozenset({"stream_nothing", "stream_rows_lost"}),
 }
 

@@ -7,10 +7,12 @@ change of theirs is set aside for a person, an entity below a stopped one is lef
 
 from __future__ import annotations
 
+from datetime import date
 from uuid import UUID
 
 from adsync_dagster.platforms.registry import id_forms, may_be_id
 from adsync_dagster.records import Level
+from adsync_dagster.settlement import nothing_after
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.warehouse import changes, entities
 from adsync_dagster.warehouse.changes import PendingChange
@@ -41,10 +43,22 @@ def claim(
     return claimed
 
 
-def needed_by(context: SyncContext, change: PendingChange) -> set[tuple[Level, str]]:
-    """The entities whose days must be stored before the change is done, by level and id."""
+def needed_by(
+    context: SyncContext, change: PendingChange, first_open: date
+) -> set[tuple[Level, str]]:
+    """The entities whose days must be stored before the change is done, by level and id.
+
+    What is below it and was deleted so long ago that nothing can be attributed to it on an open
+    day is not read: TikTok forgets such entities, and no answer about them would ever come.
+    """
     account = context.account
-    refs = entities.descendants(context.session.connection, account, change.level, change.entity_id)
+    refs = entities.descendants(
+        context.session.connection,
+        account,
+        change.level,
+        change.entity_id,
+        gone_before=nothing_after(first_open, account.timezone, context.rules),
+    )
     needed = {
         (ref.level, ref.platform_id)
         for ref in refs

@@ -206,7 +206,7 @@ def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -
     )
     first_seen: set[Needed] = set()
     for change in claimed:
-        needed = needed_by(context, change)
+        needed = needed_by(context, change, round_.days.since)
         round_.needs[change.log_id] = needed
         if change.old_status is None:
             first_seen |= needed

@@ -249,13 +249,10 @@ class _NotProven(Exception):
 def _explained_before(residuals: Sequence[Residual], totals: Mapping[date, DayTotals]) -> bool:
     """Whether every day is apart by exactly what an earlier read, or the platform, explains."""
     return all(
-        residual.residual_class in _ASKED_BEFORE or _is_campaigns_only(residual, totals)
+        residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
+        or _is_campaigns_only(residual, totals)
         for residual in residuals
     )
-
-
-#: Classes that are only given to a day when every silent entity was asked.
-_ASKED_BEFORE = frozenset({ResidualClass.NEVER_SEEN_ENTITY, ResidualClass.DELETED_HIDDEN})
 
 
 def _ask_the_silent(

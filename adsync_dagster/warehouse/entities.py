@@ -123,15 +123,24 @@ def ensure_stubs(connection: Connection, account: Account) -> int:
 
 
 def descendants(
-    connection: Connection, account: Account, entity_type: Level | str, entity_id: UUID
+    connection: Connection,
+    account: Account,
+    entity_type: Level | str,
+    entity_id: UUID,
+    *,
+    gone_before: datetime | None = None,
 ) -> list[EntityRef]:
-    """The entity itself and everything below it, parents first."""
+    """The entity itself and everything below it, parents first.
+
+    With `gone_before`, without what was seen deleted before that instant.
+    """
     rows = connection.execute(
         queries["descendants"],
         {
             "ad_account_id": account.id,
             "entity_type": Level(entity_type).value,
             "entity_id": entity_id,
+            "gone_before": gone_before,
         },
     ).fetchall()
     return [EntityRef(Level(level), id_, platform_id) for level, id_, platform_id, _ in rows]

@@ -229,6 +229,9 @@ UNION ALL
 SELECT 'adset', g.id, g.platform_ad_set_id, 2
   FROM ad_sets g
  WHERE g.ad_account_id = %(ad_account_id)s
+   AND (%(gone_before)s::timestamptz IS NULL OR g.id = %(entity_id)s
+        OR (g.status = 'DELETED' OR g.effective_status = 'DELETED') IS NOT TRUE
+        OR coalesce(g.status_changed_at, g.created_at) >= %(gone_before)s)
    AND ((%(entity_type)s = 'adset' AND g.id = %(entity_id)s)
      OR (%(entity_type)s = 'campaign' AND g.platform_campaign_id =
           (SELECT c.platform_campaign_id FROM ad_campaigns c
@@ -237,6 +240,9 @@ UNION ALL
 SELECT 'ad', d.id, d.platform_ad_id, 3
   FROM ads d
  WHERE d.ad_account_id = %(ad_account_id)s
+   AND (%(gone_before)s::timestamptz IS NULL OR d.id = %(entity_id)s
+        OR (d.status = 'DELETED' OR d.effective_status = 'DELETED') IS NOT TRUE
+        OR coalesce(d.status_changed_at, d.created_at) >= %(gone_before)s)
    AND ((%(entity_type)s = 'ad' AND d.id = %(entity_id)s)
      OR (%(entity_type)s = 'adset' AND d.platform_ad_set_id =
           (SELECT g.platform_ad_set_id FROM ad_sets g

@@ -133,6 +133,17 @@ class TestPlan:
             ranges = plan(start=ago(3), now=NOW, timezone="UTC", days=days, rules=SHORT)
             assert (ago(3) in days_of(ranges)) is due
 
+    def test_a_day_that_could_not_be_sealed_waits_like_others(self) -> None:
+        """Read after its boundary and still open: again in `reread_hours`, not at every sync."""
+        limit = timedelta(hours=SHORT.reread_hours)
+        assert sealable_from(ago(20), "UTC", SHORT) < NOW - limit
+        for age, due in ((limit, True), (limit - SECOND, False)):
+            days = {ago(20): DayState(NOW - age, sealed=False)} | {
+                ago(n): DayState(NOW, sealed=True) for n in range(1, 20)
+            }
+            ranges = plan(start=ago(20), now=NOW, timezone="UTC", days=days, rules=SHORT)
+            assert (ago(20) in days_of(ranges)) is due
+
     def test_a_day_that_can_be_sealed_is_due_at_once(self) -> None:
         """However fresh its last read, a day past its boundary is read so that it seals."""
         boundary = sealable_from(ago(5), "UTC", SHORT)

@@ -378,16 +378,34 @@ def test_a_row_of_another_question_fails_the_read() -> None:
 
 def test_reports_by_id_combine_ids_and_status() -> None:
     """In groups of what one filter takes, each with STATUS_ALL beside it."""
-    read = ADAPTER.report_entities(ACCOUNT, Level.AD, ["1", "2", "3", "4", "1"], DAY, STARTED)
-    done = run(read, [page([])] * 2)
+    ids = ["1790001", "1790002", "1790003", "1790004", "1790001"]
+    read = ADAPTER.report_entities(ACCOUNT, Level.AD, ids, DAY, STARTED)
+    rows = [row("2026-11-01", number) for number in (1, 2, 3, 4)]
+    done = run(read, [page(rows[:2], total=3), page(rows[2:3], 2, total=3), page(rows[3:])])
     values = [
         [(one["field_name"], one["filter_value"]) for one in orjson.loads(q.params["filtering"])]
-        for q in done.requests
+        for q in (done.requests[0], done.requests[2])
     ]
     assert values == [
-        [("ad_ids", '["1","2","3"]'), ("ad_status", '["STATUS_ALL"]')],
-        [("ad_ids", '["4"]'), ("ad_status", '["STATUS_ALL"]')],
+        [("ad_ids", '["1790001","1790002","1790003"]'), ("ad_status", '["STATUS_ALL"]')],
+        [("ad_ids", '["1790004"]'), ("ad_status", '["STATUS_ALL"]')],
     ]
+    assert done.verdict is not None
+    assert done.verdict.missing_ids == frozenset()
+
+
+def test_no_rows_by_id_are_told_from_an_unknown_ad() -> None:
+    """A report has no word for what is not there, so who has no row is looked up in the list."""
+    read = ADAPTER.report_entities(
+        ACCOUNT, Level.AD, ["1790001", "1790002", "1790003"], DAY, STARTED
+    )
+    done = run(read, [page([row("2026-11-01")]), page([ad(2)])])
+    assert done.verdict is not None
+    assert done.verdict.missing_ids == {"1790003"}
+    assert orjson.loads(done.requests[1].params["filtering"]) == {
+        "primary_status": "STATUS_ALL",
+        "ad_ids": ["1790002", "1790003"],
+    }
 
 
 def test_a_truncated_report_is_read_in_ever_smaller_parts() -> None:
@@ -489,6 +507,7 @@ def test_a_task_that_says_nothing_of_a_deleted_ad_proves_nothing() -> None:
             page([]),  # shown unless it is deleted
             failed(50002), envelope({"task_id": "t2"}), envelope({"status": "SUCCESS"}), csv(),
             page([ad(2)]),
+            page([ad(2)]),
         ],
     )  # fmt: skip
     assert done.verdict is not None
@@ -513,8 +532,8 @@ def test_tasks_that_fail_are_created_anew_a_few_times() -> None:
 def test_a_list_of_ids_that_is_too_long_is_halved() -> None:
     """40011 asks for fewer ids, not for fewer days."""
     read = ADAPTER.report_entities(ACCOUNT, Level.AD, ["1", "2", "3"], DAY, STARTED)
-    done = run(read, [failed(40011), page([]), page([])])
-    assert [orjson.loads(q.params["filtering"])[0]["filter_value"] for q in done.requests[1:]] == [
+    done = run(read, [failed(40011), page([]), page([]), page([])])
+    assert [orjson.loads(q.params["filtering"])[0]["filter_value"] for q in done.requests[1:3]] == [
         '["1"]',
         '["2","3"]',
     ]
