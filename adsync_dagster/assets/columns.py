@@ -191,7 +191,9 @@ _LOG = [
     _column(
         "blocked_reason",
         "text",
-        "Machine-readable word when a person must act; such changes are tried hourly and use up no attempts.",
+        "Machine-readable word when a person must act: credential, permission, account, blocked (another reason),"
+        " unreachable (the platform no longer shows the entity), or unreadable (the row names nothing that the"
+        " platform could have); else null. Such changes are tried hourly and use up no attempts.",
     ),
     _column(
         "claim_token",

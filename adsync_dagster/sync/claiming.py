@@ -48,8 +48,8 @@ def needed_by(
 ) -> set[tuple[Level, str]]:
     """The entities whose days must be stored before the change is done, by level and id.
 
-    What is below it and was deleted so long ago that nothing can be attributed to it on an open
-    day is not read: TikTok forgets such entities, and no answer about them would ever come.
+    What was deleted so long ago that nothing can be attributed to it on an open day is not
+    read: TikTok forgets such entities, and no answer about them would ever come.
     """
     account = context.account
     refs = entities.descendants(
@@ -59,10 +59,12 @@ def needed_by(
         change.entity_id,
         gone_before=nothing_after(first_open, account.timezone, context.rules),
     )
-    needed = {
-        (ref.level, ref.platform_id)
-        for ref in refs
-        if may_be_id(account.platform, ref.level, ref.platform_id)
+    known = {(ref.level, ref.platform_id): ref.is_gone for ref in refs}
+    # Its own row may be missing: then it is asked for all the same.
+    own = (change.level, change.platform_entity_id)
+    known.setdefault(own, False)
+    return {
+        one
+        for one, is_gone in known.items()
+        if not is_gone and (one == own or may_be_id(account.platform, *one))
     }
-    needed.add((change.level, change.platform_entity_id))
-    return needed

@@ -220,6 +220,7 @@ def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -
 
 def _run_round(context: SyncContext, round_: _Round, report: FinalSyncReport) -> bool:
     """Read and commit batch by batch; False when the round had to stop early."""
+    _complete_what_needs_nothing(context, round_, report)
     for level in reversed(LEVELS):
         ids = sorted(
             {key[1] for needed in round_.needs.values() for key in needed if key[0] == level}
@@ -236,6 +237,16 @@ def _run_round(context: SyncContext, round_: _Round, report: FinalSyncReport) ->
             for level in LEVELS:
                 account_days.reconcile(connection, context.account, level, touched)
     return True
+
+
+def _complete_what_needs_nothing(
+    context: SyncContext, round_: _Round, report: FinalSyncReport
+) -> None:
+    """Settle changes of what had ended before anything could fall on a day that is still open."""
+    if finished := round_.finished_by(set()):
+        with context.session.transaction() as connection:
+            report.done += changes.complete(connection, finished, round_.token)
+        round_.drop(finished)
 
 
 def _read_in_halves(

@@ -50,6 +50,8 @@ class EntityRef(NamedTuple):
     level: Level
     entity_id: UUID
     platform_id: str
+    #: Whether it was seen deleted before the instant that was asked about.
+    is_gone: bool = False
 
 
 def merge_entities(
@@ -132,7 +134,7 @@ def descendants(
 ) -> list[EntityRef]:
     """The entity itself and everything below it, parents first.
 
-    With `gone_before`, without what was seen deleted before that instant.
+    `is_gone` is said of those that were seen deleted before the instant `gone_before`.
     """
     rows = connection.execute(
         queries["descendants"],
@@ -143,7 +145,7 @@ def descendants(
             "gone_before": gone_before,
         },
     ).fetchall()
-    return [EntityRef(Level(level), id_, platform_id) for level, id_, platform_id, _ in rows]
+    return [EntityRef(Level(row[0]), row[1], row[2], row[4]) for row in rows]
 
 
 def hidden_candidates(

@@ -212,29 +212,27 @@ def test_descendants_are_the_entity_and_all_below_it(
     assert below(Level.AD, "ads", "platform_ad_id", "a1") == ["a1"]
 
 
-def test_what_was_deleted_long_ago_is_below_nothing_any_more(
+def test_what_was_deleted_long_ago_is_said_to_be_gone(
     session: AccountSession, account: Account
 ) -> None:
-    """Its parent's final sync does not ask for it, but its own does."""
+    """From the moment on that it was seen deleted; what lives is never gone."""
     merge(session, account, [CAMPAIGN], T0)
     merge(session, account, [AD_SET], T0)
-    gone = replace(AD, platform_id="gone", status="DELETED", effective_status="DELETED")
-    merge(session, account, [AD, gone], T0)
-    connection = session.connection
-    campaign_id = one(connection, "SELECT id FROM ad_campaigns")
-    gone_id = one(connection, "SELECT id FROM ads WHERE platform_ad_id = 'gone'")
+    deleted = replace(AD, platform_id="deleted", status="DELETED", effective_status="DELETED")
+    merge(session, account, [AD, deleted], T0)
+    campaign_id = one(session.connection, "SELECT id FROM ad_campaigns")
+    seen = one(session.connection, "SELECT created_at FROM ads WHERE platform_ad_id = 'deleted'")
 
-    def below(level: Level, entity_id: Any, gone_before: datetime) -> list[str]:
-        found = entities.descendants(connection, account, level, entity_id, gone_before=gone_before)
-        return [ref.platform_id for ref in found]
+    def gone(gone_before: datetime | None) -> list[str]:
+        found = entities.descendants(
+            session.connection, account, Level.CAMPAIGN, campaign_id, gone_before=gone_before
+        )
+        assert len(found) == 4
+        return [ref.platform_id for ref in found if ref.is_gone]
 
-    seen = one(
-        connection, "SELECT coalesce(status_changed_at, created_at) FROM ads WHERE id = %s", gone_id
-    )
-    just_before, just_after = seen - timedelta(minutes=1), seen + timedelta(minutes=1)
-    assert below(Level.CAMPAIGN, campaign_id, just_before) == ["c1", "s1", "a1", "gone"]
-    assert below(Level.CAMPAIGN, campaign_id, just_after) == ["c1", "s1", "a1"]
-    assert below(Level.AD, gone_id, just_after) == ["gone"]
+    assert gone(None) == []
+    assert gone(seen) == []
+    assert gone(seen + timedelta(seconds=1)) == ["deleted"]
 
 
 def hidden(session: AccountSession, account: Account, since: date, **options: Any) -> list[str]:

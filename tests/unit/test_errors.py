@@ -13,6 +13,7 @@ FAMILIES = {
     "PlatformBusy": "retryable",
     "IncompleteRead": "retryable",
     "TooMuchData": "retryable",
+    "OutdatedRead": "retryable",
     "AccountBusy": "retryable",
     "Blocked": "blocked",
     "CredentialBlocked": "blocked",
