@@ -71,8 +71,10 @@ def _check_hint(scene: Scene, change: ChangeRow) -> list[Violation]:
         if any(_tells_of(scene, change, one) for one in scene.truth.switches(change.key)):
             return []
     elif change.source == "safety_net":
+        # What it found stopped may be running again by the end of the tick.
         row = scene.now.entities.get(change.key)
-        if row is not None and not delivers(row.status):
+        before = scene.now.entities_before.get(change.key, row)
+        if any(one is not None and not delivers(one.status) for one in (row, before)):
             return []
     return [scene.wrong("O3", f"{change.source} logged what never was: {change}")]
 
