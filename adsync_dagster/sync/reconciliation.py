@@ -76,8 +76,15 @@ def reconcile_level(
     residuals = _compare(context, level, days)
     if not all(_is_campaigns_only(residual, totals) for residual in residuals):
         residuals = _complete_hidden(context, totals, residuals, absent, doubts)
-    if not _explained_before(residuals, totals):
-        residuals = _ask_the_silent(context, level, residuals, doubts)
+    # What moves is read again anyway; asking everybody about today, every hour, proves nothing.
+    unexplained = [
+        one.date
+        for one in residuals
+        if one.date not in moved and not _explained_before(one, totals)
+    ]
+    if unexplained:
+        _ask_the_silent(context, level, unexplained, doubts)
+        residuals = _compare(context, level, days)
     classes = {residual.date: _class_of(residual, doubts, totals) for residual in residuals}
     unconfirmed = {
         residual.date
@@ -246,23 +253,19 @@ class _NotProven(Exception):
     """Rolls back a zeroing that is not proven."""
 
 
-def _explained_before(residuals: Sequence[Residual], totals: Mapping[date, DayTotals]) -> bool:
-    """Whether every day is apart by exactly what an earlier read, or the platform, explains."""
-    return all(
-        residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
-        or _is_campaigns_only(residual, totals)
-        for residual in residuals
+def _explained_before(residual: Residual, totals: Mapping[date, DayTotals]) -> bool:
+    """Whether the day is apart by exactly what an earlier read, or the platform, explains."""
+    return residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY or _is_campaigns_only(
+        residual, totals
     )
 
 
 def _ask_the_silent(
-    context: SyncContext, level: Level, residuals: Sequence[Residual], doubts: _Doubts
-) -> list[Residual]:
+    context: SyncContext, level: Level, days: Sequence[date], doubts: _Doubts
+) -> None:
     """Ask by id every entity that could have delivered and has no row on one of the days."""
-    dates = [residual.date for residual in residuals]
-    days = DateRange(since=min(dates), until=max(dates))
     silent = account_state.silent_ids(
-        context.session.connection, context.account, level, dates, limit=SILENT_IDS_MAX
+        context.session.connection, context.account, level, days, limit=SILENT_IDS_MAX
     )
     if silent is None:
         doubts.unasked = True
@@ -272,12 +275,11 @@ def _ask_the_silent(
             context.account.key,
             SILENT_IDS_MAX,
             level,
-            days.since,
-            days.until,
+            min(days),
+            max(days),
         )
-        return list(residuals)
-    _read_by_id(context, level, silent, days, doubts)
-    return _compare(context, level, days)
+        return
+    _read_by_id(context, level, silent, DateRange(since=min(days), until=max(days)), doubts)
 
 
 def _classify(
@@ -305,12 +307,19 @@ def _class_of(
         return ResidualClass.NO_AD_ROWS
     # Children can only fall short of the total when one of them is not stored. Children above
     # the total means a row of ours is wrong or stale, and a person should look.
-    doubtful = doubts.unasked or residual.date in doubts.unproven
-    if doubtful or not _falls_short(residual, totals):
+    if residual.date in doubts.unproven or not _falls_short(residual, totals):
         return ResidualClass.UNEXPLAINED
-    if doubts.unreadable:
-        return ResidualClass.DELETED_HIDDEN
-    return ResidualClass.NEVER_SEEN_ENTITY
+    return _who_is_missing(residual, doubts)
+
+
+def _who_is_missing(residual: Residual, doubts: _Doubts) -> ResidualClass:
+    """Why a day falls short of its total."""
+    if residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY:
+        # By these very amounts: everybody was asked about them before.
+        return ResidualClass.NEVER_SEEN_ENTITY
+    if doubts.unasked:
+        return ResidualClass.UNEXPLAINED
+    return ResidualClass.DELETED_HIDDEN if doubts.unreadable else ResidualClass.NEVER_SEEN_ENTITY
 
 
 def _falls_short(residual: Residual, totals: Mapping[date, DayTotals]) -> bool:
