@@ -285,8 +285,9 @@ def _sealed_after_a_week() -> list[Any]:
 def _no_descendants() -> list[Any]:
     real = entities.descendants
 
-    def alone(connection: Any, account: Any, level: Any, entity_id: Any) -> Any:
-        return [ref for ref in real(connection, account, level, entity_id) if ref.level == level]
+    def alone(connection: Any, account: Any, level: Any, entity_id: Any, **more: Any) -> Any:
+        below = real(connection, account, level, entity_id, **more)
+        return [ref for ref in below if ref.level == level]
 
     return [patch.object(entities, "descendants", alone)]
 

@@ -258,7 +258,7 @@ PLATFORM_MUTANTS = (
     Mutant(
         "tiktok_shrinking_totals_are_believed",
         _shrinking_totals_are_believed,
-        (259, 212, 176, 373, 53, 431),
+        (5, 8, 259, 212, 176, 373),
         rules="O2",
     ),
     Mutant("tiktok_errors_are_empty_lists", _errors_are_empty_lists, TIKTOK, rules="O7"),

@@ -10,7 +10,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -99,7 +99,11 @@ def _hints_beside_what_reads_saw() -> list[Any]:
 
 
 def _hints_logged_by_every_sync() -> list[Any]:
-    return [query("log_hint", "((l.source = 'change_history' AND", "((false AND")]
+    """What tells the history's own rows apart is gone, and all of it is read each time."""
+    return [
+        query("log_hint", "((l.source = 'change_history' AND", "((false AND"),
+        patch.object(change_history, "OVERLAP", timedelta(days=30)),
+    ]
 
 
 def _moves_are_not_stored() -> list[Any]:
