@@ -148,8 +148,9 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
               AND l.new_status IS NOT DISTINCT FROM %(new_status)s)
           -- In the history's own word, or in the one that a read put in its place. Whoever was first
           -- seen stopped was seen after this very step. A history may have one word for all that is
-          -- off: what a read saw come back from any of it came back once.
+          -- off: a switch that a read saw come back from any of it came back once.
           OR (l.source <> 'change_history' AND l.new_status IN (%(new_status)s, %(told_status)s)
               AND (l.old_status IS NOT DISTINCT FROM %(old_status)s OR l.source = 'first_sight'
-                OR NOT (is_delivering(l.old_status) OR is_delivering(%(old_status)s)))
+                OR (l.metadata->>'kind' = 'own'
+                    AND NOT (is_delivering(l.old_status) OR is_delivering(%(old_status)s))))
               AND l.created_at BETWEEN %(occurred_at)s AND %(occurred_at)s + %(poll_gap)s::interval)))

@@ -77,6 +77,8 @@ class Mutant:
     def planted(self, arena: Arena) -> Iterator[None]:
         """The engine has the bug inside the block, and so has the arena's database."""
         with ExitStack() as stack:
+            # Last of all: a query that was made of a patched text must not outlive it.
+            stack.callback(warehouse_queries.level_query.cache_clear)
             if self.trigger is not None:
                 stack.enter_context(_without_trigger(arena, *self.trigger))
             for change in self.patches():
