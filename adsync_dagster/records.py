@@ -190,6 +190,8 @@ class ChangeHint:
     #: Normalised where the label is known, else None with the raw text in `raw`.
     old_status: str | None
     new_status: str | None
+    #: False: the history only tells on from off. A word for "off" may then stand for another one.
+    exact: bool = True
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 

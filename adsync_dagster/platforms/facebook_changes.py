@@ -183,6 +183,7 @@ def _hint(chain: list[_Step]) -> ChangeHint:
         occurred_at=first.at,
         old_status=_label(first.old),
         new_status=_label(last.new),
+        exact=False,
         raw={
             "event_type": last.event_type,
             "steps": [[step.at.isoformat(), step.old, step.new] for step in chain],

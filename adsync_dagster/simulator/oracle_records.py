@@ -181,6 +181,8 @@ class Memory:
     synced_clean: dict[str, int] = field(default_factory=dict)
     #: Platforms that told untrue statuses at some time.
     misled: set[str] = field(default_factory=set)
+    #: By platform: when a tick ended in which it first left rows out without a trace.
+    silent: dict[str, int] = field(default_factory=dict)
 
     def keep(self, tick: Tick, platforms: Mapping[str, str]) -> None:
         """Take a tick that was judged into account. `platforms` are those of the accounts."""
@@ -189,6 +191,9 @@ class Memory:
             if not tick.was_struck(platforms[account]):
                 self.synced_clean[account] = tick.started
         self.misled |= {one for one in platforms.values() if tick.was_misled(one)}
+        for platform in set(platforms.values()):
+            if tick.was_silent(platform):
+                self.silent.setdefault(platform, tick.ended)
 
 
 VERDICTS = ("stable", "lost", "stale", "invented", "never_observable")

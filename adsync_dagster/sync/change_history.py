@@ -187,5 +187,4 @@ def _as_seen(hint: ChangeHint, statuses: dict[str, str]) -> ChangeHint:
     seen = statuses.get(hint.platform_id)
     if seen is None or OwnStatus.ACTIVE in (seen, hint.new_status):
         return hint
-    told = {changes.TOLD_STATUS: hint.new_status}
-    return replace(hint, new_status=seen, raw={**hint.raw, **told})
+    return replace(hint, new_status=seen)

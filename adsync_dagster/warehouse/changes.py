@@ -188,10 +188,6 @@ def pending_summary(connection: Connection) -> list[PendingSummary]:
     return [PendingSummary(*row) for row in rows.fetchall()]
 
 
-#: In a hint's `raw`: the history's own word, where a read knew a better one.
-TOLD_STATUS = "told_status"
-
-
 def log_hints(
     connection: Connection, account: Account, hints: Sequence[ChangeHint], poll_gap: timedelta
 ) -> int:
@@ -210,7 +206,7 @@ def log_hints(
                 "platform_entity_id": hint.platform_id,
                 "old_status": hint.old_status,
                 "new_status": hint.new_status,
-                "told_status": hint.raw.get(TOLD_STATUS, hint.new_status),
+                "exact": hint.exact,
                 "occurred_at": hint.occurred_at,
                 "raw": json_text(dict(hint.raw)),
                 "poll_gap": poll_gap,

@@ -146,11 +146,13 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
       WHERE l.entity_type = %(level)s AND l.entity_id = t.id
         AND ((l.source = 'change_history' AND (l.metadata->>'occurred_at')::timestamptz = %(occurred_at)s
               AND l.new_status IS NOT DISTINCT FROM %(new_status)s)
-          -- In the history's own word, or in the one that a read put in its place. Whoever was first
-          -- seen stopped was seen after this very step. A history may have one word for all that is
-          -- off: a switch that a read saw come back from any of it came back once.
-          OR (l.source <> 'change_history' AND l.new_status IN (%(new_status)s, %(told_status)s)
+          -- Whoever was first seen stopped was seen after this very step. Where the history has one
+          -- word for all that is off, a switch that a read saw go to any of it, or come back from any
+          -- of it, did so once.
+          OR (l.source <> 'change_history' AND (l.new_status = %(new_status)s
+                OR (NOT %(exact)s AND l.metadata->>'kind' = 'own'
+                    AND NOT (is_delivering(l.new_status) OR is_delivering(%(new_status)s))))
               AND (l.old_status IS NOT DISTINCT FROM %(old_status)s OR l.source = 'first_sight'
-                OR (l.metadata->>'kind' = 'own'
+                OR (NOT %(exact)s AND l.metadata->>'kind' = 'own'
                     AND NOT (is_delivering(l.old_status) OR is_delivering(%(old_status)s))))
               AND l.created_at BETWEEN %(occurred_at)s AND %(occurred_at)s + %(poll_gap)s::interval)))
