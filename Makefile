@@ -27,8 +27,9 @@ dev: ## start Dagster's UI and daemon on this machine
 test: install ## run the tests, all but the long proofs (one file: make test ARGS=tests/unit/test_cli.py)
 	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not proof" $(ARGS)
 
+# By file: what happened in all drawn runs is counted by one process.
 prove: install ## run the long proofs: drawn worlds, planted bugs, faults everywhere, killed processes
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m proof $(ARGS)
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m proof $(ARGS)
 
 test-fast: install ## run the tests that take less than ten seconds each
 	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow and not proof" $(ARGS)
