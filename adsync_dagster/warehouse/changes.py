@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from adsync_dagster.records import Account, ChangeHint, Level
-from adsync_dagster.status import OwnStatus
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import level_query, queries
 from adsync_dagster.warehouse.text import json_text, short_text
@@ -195,11 +194,10 @@ def log_hints(
     """Log changes that the platform's history tells of and no read saw; how many were new.
 
     A hint is dropped when it was logged before, or when a read within `poll_gap` after it
-    logged the same step: the latest of several switches in the same direction, since a read
-    sees only what became of them. Hints of entities that are not known are dropped.
+    logged the same step. Hints of entities that are not known are dropped.
     """
     logged = 0
-    for hint, seen_until in _until_the_next(hints, poll_gap):
+    for hint in hints:
         cursor = connection.execute(
             level_query("log_hint", hint.level),
             {
@@ -211,26 +209,11 @@ def log_hints(
                 "exact": hint.exact,
                 "occurred_at": hint.occurred_at,
                 "raw": json_text(dict(hint.raw)),
-                "seen_until": seen_until,
+                "poll_gap": poll_gap,
             },
         )
         logged += cursor.rowcount
     return logged
-
-
-def _until_the_next(
-    hints: Sequence[ChangeHint], poll_gap: timedelta
-) -> list[tuple[ChangeHint, datetime]]:
-    """The hints, oldest first as given, and until when a read of that step can mean this one."""
-    following: dict[tuple[object, ...], datetime] = {}
-    found = []
-    for hint in reversed(hints):
-        on = (hint.old_status == OwnStatus.ACTIVE, hint.new_status == OwnStatus.ACTIVE)
-        key = (hint.level, hint.platform_id, on)
-        until = hint.occurred_at + poll_gap
-        found.append((hint, min(until, following.get(key, until))))
-        following[key] = hint.occurred_at
-    return found[::-1]
 
 
 def _pending(row: tuple[Any, ...]) -> PendingChange:

@@ -155,4 +155,4 @@ SELECT %(level)s, t.id, t.{platform_id}, t.ad_account_id, t.user_id, t.platform,
               AND (l.old_status IS NOT DISTINCT FROM %(old_status)s OR l.source = 'first_sight'
                 OR (NOT %(exact)s AND l.metadata->>'kind' = 'own'
                     AND NOT (is_delivering(l.old_status) OR is_delivering(%(old_status)s))))
-              AND l.created_at BETWEEN %(occurred_at)s AND %(seen_until)s::timestamptz)))
+              AND l.created_at BETWEEN %(occurred_at)s AND %(occurred_at)s + %(poll_gap)s::interval)))
