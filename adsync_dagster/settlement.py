@@ -78,6 +78,11 @@ def nothing_after(day: date, timezone: str, rules: SettlementRules) -> datetime:
     return start_of_day(day, timezone) - timedelta(days=rules.window_days + rules.margin_days)
 
 
+def first_reported_day(today: date, rules: SettlementRules) -> date:
+    """The oldest day that the platform still reports."""
+    return today - timedelta(days=rules.retention_days - 1)
+
+
 def history_start(now: datetime, timezone: str, rules: SettlementRules) -> date:
     """The first day a first sync asks for."""
     days = min(rules.history_days, rules.retention_days)
@@ -115,7 +120,7 @@ def plan(
     recent_from = today - timedelta(days=rules.recent_days - 1)
     stale_before = now - timedelta(hours=rules.reread_hours)
     due: list[date] = []
-    day = max(start, today - timedelta(days=rules.retention_days - 1))
+    day = max(start, first_reported_day(today, rules))
     while day <= today:
         state = days.get(day, DayState(None, sealed=False))
         if not state.sealed and (

@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from adsync_dagster.warehouse.database import Connection, Database
     from adsync_dagster.warehouse.overview import ServerFacts
 
-#: Seconds by which this host and the database may disagree before days could be cut wrongly.
-
 
 def doctor(
     *,

@@ -11,14 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 
+from adsync_dagster.calendar import account_day
 from adsync_dagster.clock import CLOCKS_APART_SECONDS_MAX, Clock, clock_from_environment
 from adsync_dagster.errors import AccountBlocked, CredentialBlocked
 from adsync_dagster.platforms.protocol import Credential, PlatformAdapter
 from adsync_dagster.platforms.registry import adapter_for, grant_for, installed
 from adsync_dagster.records import Account, Platform
 from adsync_dagster.settings import Settings
-from adsync_dagster.settlement import SettlementRules
+from adsync_dagster.settlement import SettlementRules, first_reported_day, history_start
 from adsync_dagster.transport import PlatformClient, RateBudget, TransportLimits
 from adsync_dagster.transport.access import AccessTokens, GrantedCredential
 from adsync_dagster.warehouse import accounts
@@ -149,6 +151,13 @@ class SyncContext:
     def rules(self) -> SettlementRules:
         """When the account's days are final: its own rules, or the platform's."""
         return self.settlement or self.client.adapter.rules
+
+    @property
+    def first_day(self) -> date:
+        """The first account-local day of its history that the platform still reports."""
+        account, rules, now = self.account, self.rules, self.clock.now()
+        reported = first_reported_day(account_day(now, account.timezone), rules)
+        return max(account.history_start or history_start(now, account.timezone, rules), reported)
 
 
 @contextmanager

@@ -13,14 +13,14 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from uuid import UUID, uuid4
 
 from adsync_dagster.calendar import account_day
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import AccountBusy, AdsyncError, Blocked, IncompleteRead, Retryable
 from adsync_dagster.records import LEVELS, Complete, DateRange, Level
-from adsync_dagster.settlement import DayState, first_open_day, history_start
+from adsync_dagster.settlement import DayState, first_open_day
 from adsync_dagster.sync.claiming import claim, needed_by
 from adsync_dagster.sync.environment import Environment, SyncContext, account_context, logger
 from adsync_dagster.sync.reports import FinalSyncReport
@@ -184,20 +184,13 @@ def _run_rounds(context: SyncContext, report: FinalSyncReport) -> None:
 
 def open_range(context: SyncContext, states: Mapping[date, DayState]) -> DateRange:
     """Every open day of the account that the platform still reports: never a fixed look-back."""
-    start, today = _first_day(context), account_day(context.clock.now(), context.account.timezone)
+    start, today = context.first_day, account_day(context.clock.now(), context.account.timezone)
     return DateRange(since=min(first_open_day(start, today, states), today), until=today)
-
-
-def _first_day(context: SyncContext) -> date:
-    """The first day of the account's history, or of what the platform still reports of it."""
-    account, rules, now = context.account, context.client.adapter.rules, context.clock.now()
-    kept = account_day(now, account.timezone) - timedelta(days=rules.retention_days - 1)
-    return max(account.history_start or history_start(now, account.timezone, rules), kept)
 
 
 def _plan(context: SyncContext, token: UUID, claimed: Sequence[PendingChange]) -> _Round:
     connection, account = context.session.connection, context.account
-    since = _first_day(context)
+    since = context.first_day
     states = account_days.day_states(connection, account, since=since)
     round_ = _Round(
         token=token,

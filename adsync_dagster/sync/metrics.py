@@ -14,14 +14,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from adsync_dagster.calendar import account_day, split_range
 from adsync_dagster.crash_points import crash_point
 from adsync_dagster.errors import UsageError
 from adsync_dagster.platforms.registry import plugin_for
 from adsync_dagster.records import LEVELS, Account, DateRange, DayTotals, Level
-from adsync_dagster.settlement import SettlementRules, history_start, may_seal, plan, sealable_from
+from adsync_dagster.settlement import (
+    SettlementRules,
+    first_reported_day,
+    may_seal,
+    plan,
+    sealable_from,
+)
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.sync.reconciliation import read_totals, reconcile_level
 from adsync_dagster.sync.reports import StepReport
@@ -104,7 +110,7 @@ def require_reported(
 ) -> None:
     """The same for an account that is not being synced."""
     today = account_day(now, account.timezone)
-    oldest = today - timedelta(days=rules.retention_days - 1)
+    oldest = first_reported_day(today, rules)
     if days.since < oldest:
         raise UsageError(
             f"{account.key}: {plugin_for(account.platform).label} reports"
@@ -136,7 +142,7 @@ def _follow_open_days(context: SyncContext, days: DateRange) -> None:
 
 def _due(context: SyncContext, *, everything_open: bool) -> list[DateRange]:
     account, rules, now = context.account, context.rules, context.clock.now()
-    start = account.history_start or history_start(now, account.timezone, rules)
+    start = context.first_day
     return plan(
         start=start,
         now=now,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from adsync_dagster.records import LEVELS, Account, Level
 from adsync_dagster.warehouse.database import Connection
-from adsync_dagster.warehouse.entities import QUIET_DAYS_MAX
+from adsync_dagster.warehouse.entities import QUIET_DAYS_MAX, ids_of
 from adsync_dagster.warehouse.queries import level_query, queries
 from adsync_dagster.warehouse.text import short_text
 
@@ -85,16 +85,12 @@ def silent_ids(
         "active_since": min(days) - timedelta(days=QUIET_DAYS_MAX),
         "limit": limit + 1,
     }
-    found = _ids(connection, level_query("silent_ids", level), values)
+    found = ids_of(connection, level_query("silent_ids", level), values)
     if len(found) > limit and level is not Level.CAMPAIGN:
         row = connection.execute(queries["campaigns_add_up"], values).fetchone()
         if row is not None and row[0]:
-            found = _ids(connection, level_query("silent_ids_below", level), values)
+            found = ids_of(connection, level_query("silent_ids_below", level), values)
     return None if len(found) > limit else found
-
-
-def _ids(connection: Connection, query: str, values: Mapping[str, object]) -> list[str]:
-    return [row[0] for row in connection.execute(query, values).fetchall()]
 
 
 def residual_days(connection: Connection, account: Account, since: date) -> list[date]:

@@ -92,12 +92,12 @@ def merge_counts(
 
 def known_ids(connection: Connection, account: Account, level: Level) -> list[str]:
     """Every platform id of the level that the account ever had, deleted ones included."""
-    return _ids(connection, level_query("known_ids", level), {"ad_account_id": account.id})
+    return ids_of(connection, level_query("known_ids", level), {"ad_account_id": account.id})
 
 
 def absent_ids(connection: Connection, account: Account, level: Level) -> list[str]:
     """Known, not DELETED, and not in the stage, which must hold a complete listing."""
-    return _ids(connection, level_query("absent_ids", level), {"ad_account_id": account.id})
+    return ids_of(connection, level_query("absent_ids", level), {"ad_account_id": account.id})
 
 
 def mark_unreachable(
@@ -168,8 +168,9 @@ def hidden_candidates(
         "active_since": since - timedelta(days=QUIET_DAYS_MAX),
         "limit": limit,
     }
-    return sorted(_ids(connection, level_query("hidden_candidates", level), values))
+    return sorted(ids_of(connection, level_query("hidden_candidates", level), values))
 
 
-def _ids(connection: Connection, query: str, values: Mapping[str, object]) -> list[str]:
+def ids_of(connection: Connection, query: str, values: Mapping[str, object]) -> list[str]:
+    """The platform ids that a query answers, in its order."""
     return [row[0] for row in connection.execute(query, values).fetchall()]
