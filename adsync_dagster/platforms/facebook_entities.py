@@ -46,6 +46,11 @@ EFFECTIVE_STATUSES: dict[Level, tuple[str, ...]] = {
         "PENDING_BILLING_INFO",
     ),
 }
+#: Those of them that a listing may ask for. One that Meta adds later is not among them.
+LISTED_STATUSES: dict[Level, list[str]] = {
+    level: [status for status in statuses if status != "DELETED"]
+    for level, statuses in EFFECTIVE_STATUSES.items()
+}
 
 EDGES: dict[Level, str] = {Level.CAMPAIGN: "campaigns", Level.ADSET: "adsets", Level.AD: "ads"}
 _COMMON_FIELDS = "id,account_id,name,status,effective_status,created_time,updated_time"
@@ -168,14 +173,9 @@ def read_listing(edge: Edge, question: EntityQuestion, limits: ReadLimits, tally
         raise problem
 
 
-def listed_statuses(level: Level) -> list[str]:
-    """Every status that a listing may ask for. One that Meta adds later is not among them."""
-    return [status for status in EFFECTIVE_STATUSES[level] if status != "DELETED"]
-
-
 def listing_edge(account: str, level: Level, version: str, purpose: str) -> Edge:
     """The edge of a level with every status it may list, and the count to hold it to."""
-    statuses = listed_statuses(level)
+    statuses = LISTED_STATUSES[level]
     return Edge(
         path=f"/{version}/{account}/{EDGES[level]}",
         params={
@@ -221,7 +221,7 @@ def _entity(row: Any, question: EntityQuestion) -> Entity:
         created_at=instant(row.get("created_time"), "created_time"),
         updated_at=instant(row.get("updated_time"), "updated_time"),
         extra=_extra(row, question.currency),
-        listable=effective in listed_statuses(level),
+        listable=effective in LISTED_STATUSES[level],
     )
 
 
