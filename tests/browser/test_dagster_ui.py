@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 LOCATION = "/locations/adsync_dagster"
 DRAWN_WITHIN_MS = 60_000
+CLICKS_MAX = 6
 
 pytestmark = [
     pytest.mark.browser,
@@ -76,6 +78,19 @@ def page(browser: sync_api.Browser, url: str) -> Iterator[sync_api.Page]:
 def see(page: sync_api.Page, text: str | re.Pattern[str]) -> None:
     """Wait until the text is visible on the page."""
     page.get_by_text(text).first.wait_for()
+
+
+def click_until_seen(what: sync_api.Locator, text: str | re.Pattern[str]) -> None:
+    """Click until the text is visible: a list that redraws itself meanwhile drops a click."""
+    shown = what.page.get_by_text(text).first
+    patience = DRAWN_WITHIN_MS / CLICKS_MAX
+    for _ in range(CLICKS_MAX):
+        with suppress(sync_api.TimeoutError):
+            what.click(timeout=patience)
+        with suppress(sync_api.TimeoutError):
+            shown.wait_for(timeout=patience)
+            return
+    raise AssertionError(f"{text!r} was not seen after {CLICKS_MAX} clicks on {what}")
 
 
 def test_the_lineage_shows_every_asset(page: sync_api.Page) -> None:
@@ -155,8 +170,10 @@ def test_the_sensor_explains_itself_and_why_it_started_nothing(
     see(page, "owes a final sync and is due")
     see(page, "final_sync_job")
     see(page, "ads-data")
-    page.get_by_text("0 runs requested").last.click()
-    see(page, re.compile(r"4 changes in 1 account owe a final sync; 0 due now; 4 failed before"))
+    click_until_seen(
+        page.get_by_text("0 runs requested").last,
+        re.compile(r"4 changes in 1 account owe a final sync; 0 due now; 4 failed before"),
+    )
 
 
 def test_schedules_say_when_in_words(page: sync_api.Page) -> None:
@@ -175,10 +192,12 @@ def test_the_launchpad_shows_defaults_and_help(page: sync_api.Page) -> None:
 
     see(page, re.compile("Missing required config entries .*accounts.*date_from.*date_until"))
     see(page, "- campaign")
-    page.get_by_role("button", name="Scaffold missing config").click()
+    click_until_seen(page.get_by_role("button", name="Scaffold missing config"), "Confirm")
     page.get_by_role("button", name="Confirm").click()
-    page.locator(".CodeMirror-line", has_text="date_from").click()
-    see(page, re.compile("First account-local day to read"))
+    click_until_seen(
+        page.locator(".CodeMirror-line", has_text="date_from"),
+        re.compile("First account-local day to read"),
+    )
 
 
 def test_a_runs_log_ends_with_a_table_of_its_accounts(page: sync_api.Page, stage: Stage) -> None:
