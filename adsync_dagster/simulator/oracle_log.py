@@ -125,17 +125,21 @@ def check_history(scene: Scene) -> list[Violation]:
             continue
         for switch in scene.truth.switched_between(account, since, scene.tick.started):
             key = (account, switch.level, switch.entity_id)
-            if _was_known(scene, key) and not _is_logged(scene, key, switch):
+            if _was_known(scene, key, switch.at) and not _is_logged(scene, key, switch):
                 wrong.append(
                     scene.wrong("O12", f"{key}: {switch.old} to {switch.new} was not logged")
                 )
     return wrong
 
 
-def _was_known(scene: Scene, key: EntityKey) -> bool:
+def _was_known(scene: Scene, key: EntityKey, at: int) -> bool:
+    """Whether the entity was known before the tick, and had been seen at that instant.
+
+    What befell it before anybody saw it is no change of anything stored.
+    """
     row: EntityRow | None = scene.now.entities.get(key)
     row = scene.now.entities_before.get(key, row)
-    return row is not None and not row.is_stub
+    return row is not None and not row.is_stub and row.created <= at
 
 
 def _is_logged(scene: Scene, key: EntityKey, switch: Activity) -> bool:

@@ -134,9 +134,17 @@ def _subjects(scene: Scene, change: ChangeRow) -> set[EntityKey]:
     found = {change.key} if scene.truth.find(change.key) is not None else set()
     for key in scene.truth.below(change.key):
         row = scene.now.entities.get(key)
-        if row is not None and (_is_agreed(scene, key, row) or _was_told(scene, key)):
+        if row is None or _was_seen_since(scene, key, row, change):
+            continue
+        if _is_agreed(scene, key, row) or _was_told(scene, key):
             found.add(key)
     return found
+
+
+def _was_seen_since(scene: Scene, key: EntityKey, row: EntityRow, change: ChangeRow) -> bool:
+    """Whether the entity was first seen after the change was done, later in this same tick."""
+    is_new = key in scene.now.entities_before and scene.now.entities_before[key] is None
+    return is_new and change.done is not None and row.created > change.done
 
 
 def _is_agreed(scene: Scene, key: EntityKey, row: EntityRow) -> bool:

@@ -113,6 +113,8 @@ class EntityRow(NamedTuple):
     parent_id: str | None
     campaign_id: str | None
     unreachable: bool
+    #: When it was first seen.
+    created: int
 
 
 class CellRow(NamedTuple):
@@ -140,6 +142,8 @@ class ChangeRow(NamedTuple):
     occurred: int | None
     error: str
     sequence: int
+    #: When its final sync was done.
+    done: int | None
 
 
 class DayRow(NamedTuple):

@@ -38,7 +38,7 @@ class Watcher:
         for row in self._rows("entities", since):
             key = (row[0], row[1], row[2])
             now.entities_before[key] = now.entities.get(key)
-            now.entities[key] = EntityRow((row[3], row[4]), row[5] is None, *row[6:9])
+            now.entities[key] = _entity(row)
         for row in self._rows("metrics", since):
             cell = (row[0], row[1], row[2], row[3].toordinal())
             now.cells_before[cell] = now.cells.get(cell)
@@ -72,6 +72,10 @@ def _account(row: tuple[Any, ...]) -> AccountRow:
     return AccountRow(row[0], row[1], _ordinal(row[2]), row[3] is not None, row[4], row[5])
 
 
+def _entity(row: tuple[Any, ...]) -> EntityRow:
+    return EntityRow((row[3], row[4]), row[5] is None, row[6], row[7], row[8], micros(row[9]))
+
+
 def _change(row: tuple[Any, ...]) -> ChangeRow:
     return ChangeRow(
         (row[0], row[2], row[3]),
@@ -88,6 +92,7 @@ def _change(row: tuple[Any, ...]) -> ChangeRow:
         _stamp(row[15]),
         row[16],
         row[17],
+        _stamp(row[18]),
     )
 
 

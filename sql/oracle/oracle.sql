@@ -50,15 +50,16 @@ SELECT platform_account_id, timezone, history_start, first_synced_at, blocked_re
 -- entities --
 -- Entities written since.
 SELECT a.platform_account_id, e.level, e.platform_id, e.status, e.effective_status, e.platform_status,
-       e.parent_id, e.campaign_id, e.unreachable_since IS NOT NULL
+       e.parent_id, e.campaign_id, e.unreachable_since IS NOT NULL, e.created_at
   FROM (SELECT ad_account_id, 'campaign' AS level, platform_campaign_id AS platform_id, status, effective_status,
-               platform_status, NULL AS parent_id, NULL AS campaign_id, unreachable_since, xmin FROM ad_campaigns
+               platform_status, NULL AS parent_id, NULL AS campaign_id, unreachable_since, created_at, xmin
+          FROM ad_campaigns
          UNION ALL
         SELECT ad_account_id, 'adset', platform_ad_set_id, status, effective_status, platform_status,
-               platform_campaign_id, platform_campaign_id, unreachable_since, xmin FROM ad_sets
+               platform_campaign_id, platform_campaign_id, unreachable_since, created_at, xmin FROM ad_sets
          UNION ALL
         SELECT ad_account_id, 'ad', platform_ad_id, status, effective_status, platform_status,
-               platform_ad_set_id, platform_campaign_id, unreachable_since, xmin FROM ads) e
+               platform_ad_set_id, platform_campaign_id, unreachable_since, created_at, xmin FROM ads) e
   JOIN ad_accounts a ON a.id = e.ad_account_id
  WHERE e.xmin::text::bigint >= %(since)s
 
@@ -80,7 +81,8 @@ SELECT a.platform_account_id, l.id, l.entity_type, l.platform_entity_id, l.old_s
        l.final_sync_completed, l.attempts, l.blocked_reason, l.source, l.created_at,
        l.metadata->>'old_own_status', l.metadata->>'old_effective_status',
        l.metadata->>'new_own_status', l.metadata->>'new_effective_status',
-       (l.metadata->>'occurred_at')::timestamptz, coalesce(l.final_sync_error, ''), l.change_seq
+       (l.metadata->>'occurred_at')::timestamptz, coalesce(l.final_sync_error, ''), l.change_seq,
+       l.final_sync_completed_at
   FROM ad_status_change_log l
   JOIN ad_accounts a ON a.id = l.ad_account_id
  WHERE l.xmin::text::bigint >= %(since)s
