@@ -26,6 +26,12 @@ PENDING_OLD = timedelta(hours=1)
 SYNC_STALE = timedelta(hours=26)
 _ALL_ROWS = 10_000_000
 
+#: Of days that nobody can read any more.
+_BEYOND_REPORTS = (
+    " Days counted as beyond_reports are lost, for the platform reports only from reported_from on:"
+    " to accept that, set ad_accounts.history_start to that day."
+)
+
 #: What to do in Dagster's UI when a check fails, by check name.
 WHAT_TO_DO: Mapping[str, str] = {
     "no_final_sync_overdue": (
@@ -42,7 +48,7 @@ WHAT_TO_DO: Mapping[str, str] = {
     ),
     "open_days_past_due": (
         "Run settle_job for the accounts listed; if a day stays open, its account's last error"
-        " says why."
+        " says why." + _BEYOND_REPORTS
     ),
     "triggers_present_and_enabled": (
         "Run `adsync migrate`, or ALTER TABLE ... ENABLE ALWAYS TRIGGER ... for the trigger"
@@ -69,6 +75,7 @@ COMMANDS: Mapping[str, str] = {
     ),
     "open_days_past_due": (
         "Run `adsync settle ACCOUNT`; if a day stays open, the account's last error says why."
+        + _BEYOND_REPORTS
     ),
     "triggers_present_and_enabled": (
         "Run `adsync migrate`, or ALTER TABLE ... ENABLE ALWAYS TRIGGER ... for the trigger"

@@ -68,23 +68,28 @@ SELECT coalesce(d.residual_class, 'not classified') AS class, d.state, count(DIS
 -- the sealed rows are counted against the days there are, three levels each. How long a day
 -- takes to settle is the account's own (settles_after_days, as v_account_completeness counts
 -- it); the platform's longest serves only until a sync has noted it. An account without a
--- history start was never synced, which check_stale_accounts tells. :rules is a JSON list of
--- {platform, settles_after_days, retention_days}; :grace_days is what sealing may take on top.
+-- history start was never synced, which check_stale_accounts tells. Days that the platform does
+-- not report any more count like all others: they are lost, and told apart as beyond_reports with
+-- the day it reports from. :rules is a JSON list of {platform, settles_after_days,
+-- retention_days}; :grace_days is what sealing may take on top.
 WITH rules AS (
   SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb)
     AS r(platform text, settles_after_days integer, retention_days integer)
 ), due AS (
   SELECT a.id, a.platform || ':' || a.platform_account_id AS account, a.blocked_reason,
-         a.last_sync_error,
-         greatest(a.history_start, local.today - (r.retention_days - 1)) AS since,
+         a.last_sync_error, a.history_start AS since,
+         coalesce(local.today - (r.retention_days - 1), a.history_start) AS reported_from,
          local.today - (coalesce(a.settles_after_days, r.settles_after_days) + %(grace_days)s + 1) AS until
     FROM ad_accounts a
     LEFT JOIN rules r USING (platform)
     CROSS JOIN LATERAL (SELECT (adsync_now() AT TIME ZONE a.timezone)::date AS today) local
    WHERE a.is_active AND a.history_start IS NOT NULL
 ), found AS (
-  SELECT due.account, due.until AS overdue_until, due.blocked_reason, due.last_sync_error AS error,
+  SELECT due.account, due.until AS overdue_until, due.reported_from, due.blocked_reason,
+         due.last_sync_error AS error,
          (due.until - due.since + 1) * 3 - count(d.date) AS missing,
+         greatest(least(due.until + 1, due.reported_from) - due.since, 0) * 3
+           - count(d.date) FILTER (WHERE d.date < due.reported_from) AS beyond_reports,
          (SELECT min(o.date) FROM ad_account_days o
            WHERE o.ad_account_id = due.id AND o.state <> 'sealed'
              AND o.date BETWEEN due.since AND due.until) AS oldest_open_day
@@ -92,10 +97,12 @@ WITH rules AS (
     LEFT JOIN ad_account_days d
       ON d.ad_account_id = due.id AND d.state = 'sealed' AND d.date BETWEEN due.since AND due.until
    WHERE due.since <= due.until
-   GROUP BY due.id, due.account, due.since, due.until, due.blocked_reason, due.last_sync_error
+   GROUP BY due.id, due.account, due.since, due.until, due.reported_from, due.blocked_reason,
+            due.last_sync_error
 )
 SELECT count(*) OVER () AS total, account, missing AS day_levels_not_sealed, oldest_open_day,
-       overdue_until, blocked_reason, error
+       overdue_until, nullif(beyond_reports, 0) AS beyond_reports,
+       CASE WHEN beyond_reports > 0 THEN reported_from END AS reported_from, blocked_reason, error
   FROM found
  WHERE missing > 0
  ORDER BY missing DESC, account

@@ -20,6 +20,7 @@ from adsync_dagster.definitions import build_definitions
 from adsync_dagster.records import Account
 from adsync_dagster.report.service import write_report
 from adsync_dagster.settings import Settings
+from adsync_dagster.settlement import first_reported_day
 from adsync_dagster.sync.environment import Environment
 from adsync_dagster.sync.verdict import ask
 from adsync_dagster.warehouse import accounts
@@ -76,6 +77,20 @@ def execute(database: Database, statement: str, *parameters: object) -> None:
     """A statement in the test's database, under its clock."""
     with database.connection() as connection:
         connection.execute(statement, parameters or None)  # type: ignore[arg-type]
+
+
+def seal_days(database: Database, account: Account, first: date, last: date) -> None:
+    """Say that these days are final at every level."""
+    execute(
+        database,
+        "INSERT INTO ad_account_days (ad_account_id, date, level, state, read_started_at,"
+        " sealed_at) SELECT %s, day, level, 'sealed', now(), now()"
+        " FROM generate_series(%s::date, %s::date, '1 day') AS day,"
+        " unnest(ARRAY['campaign', 'adset', 'ad']) AS level",
+        account.id,
+        first,
+        last,
+    )
 
 
 def test_a_healthy_warehouse_passes_every_check(environment: Environment, synced: Account) -> None:
@@ -220,13 +235,30 @@ def test_days_past_their_window_must_be_sealed_also_those_never_read(
     [row] = rows(checks["open_days_past_due"])
     assert (row["account"], row["day_levels_not_sealed"]) == (synced.key, 3)
 
-    execute(
-        database,
-        "INSERT INTO ad_account_days (ad_account_id, date, level, state, read_started_at,"
-        " sealed_at) SELECT %s, '2026-03-10', level, 'sealed', now(), now()"
-        " FROM unnest(ARRAY['campaign', 'adset', 'ad']) AS level",
-        synced.id,
-    )
+    seal_days(database, synced, date(2026, 3, 10), date(2026, 3, 10))
+    assert failing(environment) == set()
+
+
+def test_days_that_the_platform_no_longer_reports_stay_missing_until_a_person_accepts_it(
+    environment: Environment, database: Database, synced: Account, clock: VirtualClock
+) -> None:
+    """An account out of reach for years is not complete again only because its days are too old."""
+    rules = environment.adapter(synced.platform).rules
+    clock.instant += timedelta(days=rules.retention_days + 1)
+    reported_from = first_reported_day(clock.now().date(), rules)
+    assert reported_from == date(2026, 3, 12)
+    seal_days(database, synced, reported_from, clock.now().date())
+    execute(database, "UPDATE ad_accounts SET last_synced_at = adsync_now()")
+
+    checks = run_checks(environment)
+
+    assert {n for n, c in checks.items() if not c.passed} == {"open_days_past_due"}
+    [row] = rows(checks["open_days_past_due"])
+    assert row["beyond_reports"] == row["day_levels_not_sealed"] == 3 * 2
+    assert row["reported_from"] == reported_from.isoformat()
+    assert "ad_accounts.history_start" in str(checks["open_days_past_due"].description)
+
+    execute(database, "UPDATE ad_accounts SET history_start = %s", reported_from)
     assert failing(environment) == set()
 
 
