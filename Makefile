@@ -6,6 +6,9 @@
 .PHONY: help install demo dev test prove test-fast lint format docs site soak benchmark wheel clean
 
 TEST_WORKERS ?= 2
+# By file, for many files build something once; in the order of the folders, slow ones first, so
+# that no worker is left alone with a long file at the end.
+SHARED = -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 SEEDS ?= 200
 FROM ?= 1
 ARGS ?=
@@ -25,14 +28,13 @@ dev: ## start Dagster's UI and daemon on this machine
 	@.venv/bin/adsync dev $(ARGS)
 
 test: install ## run the tests, all but the long proofs (one file: make test ARGS=tests/unit/test_cli.py)
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not proof" $(ARGS)
+	@.venv/bin/python -m pytest $(SHARED) -m "not proof" $(ARGS)
 
-# By file: what happened in all drawn runs is counted by one process.
 prove: install ## run the long proofs: drawn worlds, planted bugs, faults everywhere, killed processes
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile -m proof $(ARGS)
+	@.venv/bin/python -m pytest $(SHARED) -m proof $(ARGS)
 
 test-fast: install ## run the tests that take less than ten seconds each
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup -m "not slow and not proof" $(ARGS)
+	@.venv/bin/python -m pytest $(SHARED) -m "not slow and not proof" $(ARGS)
 
 lint: install ## check style, types, the import contract and the SQL
 	@.venv/bin/ruff check .

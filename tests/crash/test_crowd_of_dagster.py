@@ -16,7 +16,7 @@ from crash_daemon import Deployment
 from crash_scene import Scene, cloned, live, on_database, wait_until
 from harness import KEY, Harness
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("crash_daemon")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 SECONDS_MAX = 180.0
 #: Sessions of workers that wait for the account which another one holds.

@@ -12,7 +12,7 @@ from crash_daemon import Deployment
 from crash_scene import Scene, stop_some, wait_until
 from harness import Harness
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("crash_daemon")]
+pytestmark = pytest.mark.slow
 
 START_SECONDS_MAX = 90.0
 #: The first back-off after an attempt without a trace is 30 seconds.

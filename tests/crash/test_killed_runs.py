@@ -19,7 +19,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.proof,
     pytest.mark.timeout(1200),
-    pytest.mark.xdist_group("crash_daemon"),
 ]
 
 RUN_SECONDS_MAX = 180.0

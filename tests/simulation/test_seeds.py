@@ -41,7 +41,6 @@ HAPPENED: dict[int, Counter[str]] = {}
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.xdist_group("seeds")
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))
 def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
     """Every tick of every seed keeps the promise, and every seed comes to rest exact."""
@@ -62,7 +61,6 @@ def test_no_seed_loses_anything(first: int, arena: Arena) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("seeds")
 def test_every_fault_struck_somewhere(arena: Arena) -> None:
     """What is drawn has to reach an answer: a fault whose path fits nothing proves nothing."""
     if len(HAPPENED) < SEEDS // CHUNK:
