@@ -18,6 +18,8 @@ from adsync_dagster.records import DateRange
 
 #: Meta, TikTok and Google Ads report 37 months back: this many days are always inside.
 REPORTED_DAYS = 1123
+#: How long two findings have to be apart to be two: platforms have minutes of silence.
+BELIEVED_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,11 @@ class SettlementRules:
     #: History of a first sync.
     history_days: int = 90
 
+    @property
+    def settles_after_days(self) -> int:
+        """How many days after its end a read of a day is final: window and margin."""
+        return self.window_days + self.margin_days
+
     def __post_init__(self) -> None:
         for name in ("window_days", "margin_days"):
             if getattr(self, name) < 0:
@@ -52,17 +59,27 @@ def settled_within(rules: SettlementRules, window_days: int | None) -> Settlemen
     return replace(rules, window_days=min(max(window_days, 0), rules.window_days))
 
 
+def settled_after(rules: SettlementRules, days: int) -> SettlementRules:
+    """The same rules, where a day settles so many days after its end, margin included."""
+    return replace(rules, window_days=max(days - rules.margin_days, 0))
+
+
 class DayState(NamedTuple):
     """What the warehouse knows of one account day, over all levels."""
 
     #: Start of the oldest of its levels' latest complete reads; None when a level was never read.
     read_started_at: datetime | None
     sealed: bool
+    #: Every level adds up to the platform's total, or what is missing is explained.
+    reconciled: bool = False
+
+
+NEVER_READ = DayState(None, sealed=False)
 
 
 def sealable_from(day: date, timezone: str, rules: SettlementRules) -> datetime:
     """The first instant at which a complete read may seal this day."""
-    return end_of_day(day, timezone) + timedelta(days=rules.window_days + rules.margin_days)
+    return end_of_day(day, timezone) + timedelta(days=rules.settles_after_days)
 
 
 def may_seal(day: date, timezone: str, read_started_at: datetime, rules: SettlementRules) -> bool:
@@ -75,7 +92,7 @@ def may_seal(day: date, timezone: str, read_started_at: datetime, rules: Settlem
 
 def nothing_after(day: date, timezone: str, rules: SettlementRules) -> datetime:
     """What had ended before this instant has nothing attributed to it from that day on."""
-    return start_of_day(day, timezone) - timedelta(days=rules.window_days + rules.margin_days)
+    return start_of_day(day, timezone) - timedelta(days=rules.settles_after_days)
 
 
 def first_reported_day(today: date, rules: SettlementRules) -> date:
@@ -112,24 +129,35 @@ def plan(
     """The ranges a sync should read now, oldest first.
 
     A day is due when it is not sealed and it is recent, was never read, was last read
-    `reread_hours` ago, or can be sealed by a read taken now and was not read since that is so:
-    one that could not be sealed waits like the others. `everything_open` asks for all open
-    days, as the settle job does.
+    `reread_hours` ago, or can be sealed by a read taken now: at once where it was not read since
+    that is so, after an hour where it adds up and one more finding is all it needs. One that does
+    not add up waits like the others. `everything_open` asks for all open
+    days, as the settle job does. Of the days before `start` those are due that are known: a
+    person had them read, and they could not be sealed.
     """
     today = account_day(now, timezone)
     recent_from = today - timedelta(days=rules.recent_days - 1)
-    stale_before = now - timedelta(hours=rules.reread_hours)
-    due: list[date] = []
-    day = max(start, first_reported_day(today, rules))
-    while day <= today:
-        state = days.get(day, DayState(None, sealed=False))
-        if not state.sealed and (
+    reported_from = first_reported_day(today, rules)
+    first = max(start, reported_from)
+    earlier = [day for day in days if reported_from <= day < start]
+    since_then = [first + timedelta(days=count) for count in range((today - first).days + 1)]
+    return ranges_of(
+        day
+        for day in earlier + since_then
+        if not (state := days.get(day, NEVER_READ)).sealed
+        and (
             everything_open
             or day >= recent_from
-            or state.read_started_at is None
-            or state.read_started_at <= stale_before
-            or state.read_started_at < sealable_from(day, timezone, rules) <= now
-        ):
-            due.append(day)
-        day += timedelta(days=1)
-    return ranges_of(due)
+            or _is_due(state, sealable_from(day, timezone, rules), now, rules)
+        )
+    )
+
+
+def _is_due(state: DayState, final_from: datetime, now: datetime, rules: SettlementRules) -> bool:
+    """Whether an open day that is not recent should be read again."""
+    read = state.read_started_at
+    if read is None or read <= now - timedelta(hours=rules.reread_hours):
+        return True
+    if read < final_from:
+        return final_from <= now
+    return state.reconciled and read <= now - BELIEVED_AFTER

@@ -104,15 +104,7 @@ def add(
     """
     from adsync_dagster.commands.discovery import Finder
 
-    if account is not None and add_all:
-        raise UsageError("--account adds one account and --all every one: give one of the two")
-    if as_json and account is None and not add_all:
-        raise UsageError(
-            "with --json nobody can be asked: give --account ID or --all"
-            " (`adsync accounts discover --json` lists the accounts)"
-        )
-    if account is None and no_verify:
-        raise UsageError("--no-verify asks nobody, so it needs --account ID")
+    _refuse_contradictions(account, add_all=add_all, no_verify=no_verify, as_json=as_json)
     settings = Settings.from_environment()
     plugin = plugin_for(platform.lower())
     account_id = None
@@ -139,11 +131,30 @@ def add(
     if as_json:
         write_json({"account": key, "verified": not no_verify, **_described(info)})
     else:
-        verified = "not verified" if no_verify else f"{info.name}, {info.currency}, {info.timezone}"
-        say(f"{key} added ({verified}); its first sync: adsync sync {key}")
-        if info.trouble:
-            note(f"{key} {info.trouble}")
+        _say_added(key, info, is_verified=not no_verify)
     return ExitCode.OK
+
+
+def _refuse_contradictions(
+    account: str | None, *, add_all: bool, no_verify: bool, as_json: bool
+) -> None:
+    """Options of `add` of which one takes back what another asks for."""
+    if account is not None and add_all:
+        raise UsageError("--account adds one account and --all every one: give one of the two")
+    if as_json and account is None and not add_all:
+        raise UsageError(
+            "with --json nobody can be asked: give --account ID or --all"
+            " (`adsync accounts discover --json` lists the accounts)"
+        )
+    if account is None and no_verify:
+        raise UsageError("--no-verify asks nobody, so it needs --account ID")
+
+
+def _say_added(key: str, info: AccountInfo, *, is_verified: bool) -> None:
+    described = f"{info.name}, {info.currency}, {info.timezone}" if is_verified else "not verified"
+    say(f"{key} added ({described}); its first sync: adsync sync {key}")
+    if info.trouble:
+        note(f"{key} {info.trouble}")
 
 
 def _add_several(

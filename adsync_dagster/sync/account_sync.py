@@ -22,7 +22,7 @@ from adsync_dagster.errors import (
     UsageError,
 )
 from adsync_dagster.records import Level
-from adsync_dagster.settlement import history_start, settled_within
+from adsync_dagster.settlement import history_start, settled_after, settled_within
 from adsync_dagster.sync.change_history import read_change_history
 from adsync_dagster.sync.connecting import describe_account
 from adsync_dagster.sync.entities import sync_entities
@@ -174,18 +174,19 @@ class _AccountSync:
         """Name, currency, time zone and standing of the account, before anything is dated."""
         context = self.context
         info = describe_account(context.client, context.account.platform_account_id, context.clock)
-        rules = settled_within(context.client.adapter.rules, info.window_days)
+        rules = context.client.adapter.rules
+        told = settled_within(rules, info.window_days)
         with context.session.transaction() as connection:
             account = accounts.update_account_info(connection, context.account, info)
             if account.history_start is None:
-                start = history_start(
-                    context.clock.now(), account.timezone, context.client.adapter.rules
-                )
+                start = history_start(context.clock.now(), account.timezone, rules)
                 account = accounts.set_history_start(connection, account, start)
-            accounts.set_settling(connection, account, rules.window_days + rules.margin_days)
+            settled = accounts.set_settling(
+                connection, account, told.settles_after_days, rules.settles_after_days
+            )
             accounts.clear_blocked(connection, account)
             account_state.unblock_changes(connection, account.id)
-        self.context = replace(context, account=account, settlement=rules)
+        self.context = replace(context, account=account, settlement=settled_after(rules, settled))
 
     def _run_step(self, step: Step, level: Level, words: str) -> None:
         context = self.context

@@ -52,17 +52,19 @@ def needed_by(
     read: TikTok forgets such entities, and no answer about them would ever come.
     """
     account = context.account
+    gone_before = nothing_after(first_open, account.timezone, context.rules)
     refs = entities.descendants(
         context.session.connection,
         account,
         change.level,
         change.entity_id,
-        gone_before=nothing_after(first_open, account.timezone, context.rules),
+        gone_before=gone_before,
     )
     known = {(ref.level, ref.platform_id): ref.is_gone for ref in refs}
-    # Its own row may be missing: then it is asked for all the same.
     own = (change.level, change.platform_entity_id)
-    known.setdefault(own, False)
+    # Its own row may be missing: then it is asked for all the same. So it is when the change was
+    # noticed since, whatever the row says.
+    known[own] = known.get(own, False) and change.created_at < gone_before
     return {
         one
         for one, is_gone in known.items()

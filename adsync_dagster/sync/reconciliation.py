@@ -21,6 +21,7 @@ from decimal import Decimal
 from adsync_dagster.errors import IncompleteRead
 from adsync_dagster.platforms.registry import may_be_id
 from adsync_dagster.records import DateRange, DayAmounts, DayTotals, Level
+from adsync_dagster.settlement import sealable_from
 from adsync_dagster.sync.environment import SyncContext
 from adsync_dagster.warehouse import account_days, account_state, entities, metrics
 from adsync_dagster.warehouse.account_days import Residual, ResidualClass
@@ -80,18 +81,20 @@ def reconcile_level(
     unexplained = [
         one.date
         for one in residuals
-        if one.date not in moved and not _explained_before(one, totals)
+        if one.date not in moved and not _is_explained(context, one, totals)
     ]
     if unexplained:
         _ask_the_silent(context, level, unexplained, doubts)
         residuals = _compare(context, level, days)
     classes = {residual.date: _class_of(residual, doubts, totals) for residual in residuals}
-    unconfirmed = {
-        residual.date
-        for residual in residuals
-        if classes[residual.date] is ResidualClass.NEVER_SEEN_ENTITY and not residual.lasting
-    }
-    return _classify(context, level, classes) | unconfirmed | doubts.zeroed
+    unconfirmed = {residual.date for residual in residuals if not _is_confirmed(residual)}
+    return (
+        _classify(context, level, classes)
+        | {day for day in unconfirmed if classes[day] is ResidualClass.NEVER_SEEN_ENTITY}
+        | doubts.moved
+        | doubts.unproven
+        | doubts.zeroed
+    )
 
 
 def read_totals(context: SyncContext, days: DateRange) -> dict[date, DayTotals]:
@@ -253,11 +256,26 @@ class _NotProven(Exception):
     """Rolls back a zeroing that is not proven."""
 
 
-def _explained_before(residual: Residual, totals: Mapping[date, DayTotals]) -> bool:
-    """Whether the day is apart by exactly what an earlier read, or the platform, explains."""
-    return residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY or _is_campaigns_only(
-        residual, totals
+def _is_explained(
+    context: SyncContext, residual: Residual, totals: Mapping[date, DayTotals]
+) -> bool:
+    """Whether the day is apart by exactly what the platform, or an earlier read, explains.
+
+    Before it is final everybody is asked once more: what one answer left out may be there now.
+    """
+    if _is_campaigns_only(residual, totals):
+        return True
+    final_from = sealable_from(residual.date, context.account.timezone, context.rules)
+    return (
+        residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
+        and context.clock.now() < final_from
     )
+
+
+def _is_confirmed(residual: Residual) -> bool:
+    """Whether a sync an hour ago or more found just this, and could say no more than an unseen
+    entity."""
+    return residual.lasting and residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
 
 
 def _ask_the_silent(
@@ -305,18 +323,19 @@ def _class_of(
         return ResidualClass.MOVING
     if _is_campaigns_only(residual, totals):
         return ResidualClass.NO_AD_ROWS
+    if residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY:
+        # By these very amounts: everybody was asked about them before. Of rows that are gone since
+        # the total still has the amounts, so they stay, and the day waits for them.
+        return ResidualClass.NEVER_SEEN_ENTITY
     # Children can only fall short of the total when one of them is not stored. Children above
     # the total means a row of ours is wrong or stale, and a person should look.
     if residual.date in doubts.unproven or not _falls_short(residual, totals):
         return ResidualClass.UNEXPLAINED
-    return _who_is_missing(residual, doubts)
+    return _who_is_missing(doubts)
 
 
-def _who_is_missing(residual: Residual, doubts: _Doubts) -> ResidualClass:
+def _who_is_missing(doubts: _Doubts) -> ResidualClass:
     """Why a day falls short of its total."""
-    if residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY:
-        # By these very amounts: everybody was asked about them before.
-        return ResidualClass.NEVER_SEEN_ENTITY
     if doubts.unasked:
         return ResidualClass.UNEXPLAINED
     return ResidualClass.DELETED_HIDDEN if doubts.unreadable else ResidualClass.NEVER_SEEN_ENTITY

@@ -7,19 +7,16 @@ has been explained), and reconciled until it is sealed by a read taken late enou
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from adsync_dagster.records import Account, DayTotals, Level
-from adsync_dagster.settlement import DayState
+from adsync_dagster.settlement import BELIEVED_AFTER, DayState
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.days import Days, day_list
 from adsync_dagster.warehouse.queries import queries
-
-#: How long two findings have to be apart to be two: platforms have minutes of silence.
-APART_LASTING = timedelta(hours=1)
 
 
 class ResidualClass(StrEnum):
@@ -48,7 +45,7 @@ class Residual(NamedTuple):
     conversion_value: Decimal
     #: The explanation it had before, while totals and rows are still those it explained.
     residual_class: ResidualClass | None = None
-    #: Whether it has been apart by just these amounts for APART_LASTING or longer.
+    #: Whether it has been apart by just these amounts for BELIEVED_AFTER or longer.
     lasting: bool = False
     #: How far the sum of rows that were rounded to millionths may be from what they are a part of.
     rounded: Decimal = Decimal(0)
@@ -75,7 +72,7 @@ def day_states(connection: Connection, account: Account, since: date) -> dict[da
     rows = connection.execute(
         queries["day_states"], {"ad_account_id": account.id, "since": since}
     ).fetchall()
-    return {day: DayState(read_started_at, sealed) for day, read_started_at, sealed in rows}
+    return {row[0]: DayState(*row[1:]) for row in rows}
 
 
 def account_days(
@@ -152,7 +149,7 @@ def reconcile(connection: Connection, account: Account, level: Level, days: Days
             "days": wanted,
             "since": wanted[0],
             "until": wanted[-1],
-            "lasting": APART_LASTING,
+            "lasting": BELIEVED_AFTER,
         },
     ).fetchall()
     return [Residual._make((row[0], level, *row[1:6], _class(row[6]), *row[7:9])) for row in rows]
@@ -187,7 +184,10 @@ def seal(
     days_by_level: Mapping[Level, Iterable[date]],
     now: datetime,
 ) -> int:
-    """Declare days final; how many level-days were. Days not read or not reconciled stay open."""
+    """Declare days final; how many level-days were.
+
+    Days not read or not reconciled stay open, and those that are empty for less than an hour.
+    """
     return sum(
         connection.execute(
             queries["seal_days"],
@@ -196,6 +196,7 @@ def seal(
                 "level": level.value,
                 "days": day_list(days),
                 "now": now,
+                "lasting": BELIEVED_AFTER,
             },
         ).rowcount
         for level, days in days_by_level.items()

@@ -9,6 +9,7 @@ from uuid import UUID
 from adsync_dagster.calendar import zone
 from adsync_dagster.errors import UsageError
 from adsync_dagster.records import Account, AccountInfo, Platform, is_platform_key
+from adsync_dagster.settlement import BELIEVED_AFTER
 from adsync_dagster.warehouse.database import Connection
 from adsync_dagster.warehouse.queries import queries
 from adsync_dagster.warehouse.text import short_text, storable_text
@@ -90,9 +91,19 @@ def set_history_start(connection: Connection, account: Account, first_day: date)
     return get_account(connection, account.key)
 
 
-def set_settling(connection: Connection, account: Account, days: int) -> None:
-    """Note how many days after its end a day may be sealed, for the views."""
-    connection.execute(queries["set_settling"], {"id": account.id, "days": days})
+def set_settling(connection: Connection, account: Account, days: int, longest: int) -> int:
+    """Note how many days after its end a day settles as just told; returns what to go by.
+
+    Less than before, or at first less than the platform's `longest`, holds only once it was told
+    for an hour: the answer may lack rows.
+    """
+    row = connection.execute(
+        queries["set_settling"],
+        {"id": account.id, "days": days, "longest": longest, "lasting": BELIEVED_AFTER},
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"there is no account {account.key}")
+    return int(row[0])
 
 
 def mark_sync_attempted(connection: Connection, account: Account) -> None:

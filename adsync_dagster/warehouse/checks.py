@@ -98,7 +98,7 @@ def overdue_open_days(
     settled = [
         {
             "platform": platform,
-            "settles_after_days": rule.window_days + rule.margin_days,
+            "settles_after_days": rule.settles_after_days,
             "retention_days": rule.retention_days,
         }
         for platform, rule in rules.items()

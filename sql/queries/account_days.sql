@@ -2,9 +2,9 @@
 
 -- day_states --
 -- Per day over all three levels: the oldest of their latest complete reads (none while a level
--- was never read), and whether all three are sealed.
+-- was never read), whether all three are sealed, and whether all three add up or are explained.
 SELECT date, CASE WHEN count(read_started_at) = 3 THEN min(read_started_at) END,
-       count(*) FILTER (WHERE state = 'sealed') = 3
+       count(*) FILTER (WHERE state = 'sealed') = 3, count(*) FILTER (WHERE state <> 'open') = 3
   FROM ad_account_days
  WHERE ad_account_id = %(ad_account_id)s AND date >= %(since)s
  GROUP BY date
@@ -23,10 +23,12 @@ ON CONFLICT (ad_account_id, date, level) DO UPDATE
 
 -- record_totals --
 -- The platform's own totals of account days, for every level. A day that the totals leave out
--- had no activity: its total is zero.
+-- had no activity: its total is zero, and since when it is told so is noted.
 INSERT INTO ad_account_days AS d (ad_account_id, date, level, total_impressions, total_clicks, total_spend,
-                                  total_conversions, total_conversion_value, updated_at)
+                                  total_conversions, total_conversion_value, empty_since, updated_at)
 SELECT %(ad_account_id)s, t.date, l.level, t.impressions, t.clicks, t.spend, t.conversions, t.conversion_value,
+       CASE WHEN (t.impressions, t.clicks, t.spend, t.conversions, t.conversion_value) = (0, 0, 0, 0, 0)
+            THEN adsync_now() END,
        adsync_now()
   FROM unnest(%(dates)s::date[], %(impressions)s::bigint[], %(clicks)s::bigint[], %(spend)s::numeric[],
               %(conversions)s::numeric[], %(conversion_value)s::numeric[])
@@ -37,6 +39,7 @@ ON CONFLICT (ad_account_id, date, level) DO UPDATE
    SET total_impressions = excluded.total_impressions, total_clicks = excluded.total_clicks,
        total_spend = excluded.total_spend, total_conversions = excluded.total_conversions,
        total_conversion_value = excluded.total_conversion_value,
+       empty_since = CASE WHEN excluded.empty_since IS NOT NULL THEN coalesce(d.empty_since, excluded.empty_since) END,
        -- An explanation holds for the amounts it was given for.
        residual_class = CASE WHEN (d.total_impressions, d.total_clicks, d.total_spend, d.total_conversions,
                                    d.total_conversion_value)
@@ -127,20 +130,24 @@ SELECT date, residual_spend, residual_impressions, residual_clicks, residual_con
  ORDER BY date
 
 -- classify_day --
--- Explains a day's residual: it is then reconciled, with the explanation in the table.
+-- Explains a day's residual: it is then reconciled, with the explanation in the table. Another
+-- explanation than before is a new finding, however long the day has been apart.
 UPDATE ad_account_days
-   SET residual_class = %(residual_class)s,
+   SET apart_since = CASE WHEN residual_class IS DISTINCT FROM %(residual_class)s THEN adsync_now() ELSE apart_since END,
+       residual_class = %(residual_class)s,
        state = CASE WHEN state = 'open' AND read_started_at IS NOT NULL
                      AND %(residual_class)s NOT IN ('moving', 'unexplained', 'deleted_hidden') THEN 'reconciled' ELSE state END,
        updated_at = adsync_now()
  WHERE ad_account_id = %(ad_account_id)s AND level = %(level)s AND date = ANY (%(days)s)
 
 -- seal_days --
--- Declares days final. Only a day that was read and reconciled can be.
+-- Declares days final. Only a day that was read and reconciled can be; and one of which nothing
+-- was told, only when it was told for :lasting, for whoever answers nothing may be in trouble.
 UPDATE ad_account_days
    SET state = 'sealed', sealed_at = %(now)s, updated_at = adsync_now()
  WHERE ad_account_id = %(ad_account_id)s AND level = %(level)s AND date = ANY (%(days)s)
    AND state = 'reconciled' AND read_started_at IS NOT NULL
+   AND (empty_since IS NULL OR empty_since <= adsync_now() - %(lasting)s::interval)
 
 -- read_days --
 -- Level by level what is known of the account's days, for planning, sealing and reports.

@@ -52,10 +52,21 @@ UPDATE ad_accounts
  WHERE id = %(id)s
 
 -- set_settling --
--- Notes the rule by which the account's days are sealed, only when it differs.
-UPDATE ad_accounts
-   SET settles_after_days = %(days)s
- WHERE id = %(id)s AND settles_after_days IS DISTINCT FROM %(days)s
+-- Notes how long the account's days take to settle, as it was just told, and answers what to go
+-- by. Longer holds at once. Shorter, also than the platform's longest at first, holds once it was
+-- told for :lasting without a break, and then only as short as the longest of what was told.
+UPDATE ad_accounts a
+   SET settles_after_days = CASE WHEN n.confirmed THEN n.told ELSE n.held END,
+       shorter_settling_days = CASE WHEN n.confirmed THEN NULL ELSE n.told END,
+       shorter_settling_since = CASE WHEN n.confirmed THEN NULL ELSE coalesce(a.shorter_settling_since, adsync_now()) END
+  FROM (SELECT id, coalesce(settles_after_days, %(longest)s) AS held, t.told,
+               t.told >= coalesce(settles_after_days, %(longest)s)
+                 OR coalesce(shorter_settling_since <= adsync_now() - %(lasting)s::interval, false) AS confirmed
+          FROM ad_accounts
+         CROSS JOIN LATERAL (SELECT greatest(shorter_settling_days, %(days)s) AS told) t
+         WHERE id = %(id)s) n
+ WHERE a.id = n.id
+RETURNING a.settles_after_days
 
 -- mark_sync_attempted --
 -- A sync of the account has begun.

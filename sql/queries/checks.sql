@@ -47,7 +47,8 @@ SELECT count(*) OVER () AS total,
    AND (d.residual_spend <> 0 OR d.residual_impressions <> 0 OR d.residual_clicks <> 0
         OR d.residual_conversions <> 0 OR d.residual_conversion_value <> 0)
    AND (coalesce(d.residual_class, 'unexplained') = 'unexplained'
-        OR (d.residual_class = 'moving' AND d.state = 'sealed'))
+        -- What keeps a day open, on one that is final: nothing will read it again by itself.
+        OR (d.residual_class IN ('moving', 'deleted_hidden') AND d.state = 'sealed'))
  ORDER BY abs(d.residual_spend) DESC NULLS LAST, d.date, a.platform_account_id, d.level
  LIMIT %(rows_max)s
 
@@ -70,7 +71,7 @@ SELECT coalesce(d.residual_class, 'not classified') AS class, d.state, count(DIS
 -- it); the platform's longest serves only until a sync has noted it. An account without a
 -- history start was never synced, which check_stale_accounts tells. Days that the platform does
 -- not report any more count like all others: they are lost, and told apart as beyond_reports with
--- the day it reports from. :rules is a JSON list of {platform, settles_after_days,
+-- the day it reports from. Days before the history's start count where a person had them read. :rules is a JSON list of {platform, settles_after_days,
 -- retention_days}; :grace_days is what sealing may take on top.
 WITH rules AS (
   SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb)
@@ -84,19 +85,23 @@ WITH rules AS (
     LEFT JOIN rules r USING (platform)
     CROSS JOIN LATERAL (SELECT (adsync_now() AT TIME ZONE a.timezone)::date AS today) local
    WHERE a.is_active AND a.history_start IS NOT NULL
+     -- What a first sync brought has as long for its sealing as a day of later.
+     AND (a.first_synced_at <= adsync_now() - make_interval(days => %(grace_days)s)) IS NOT FALSE
 ), found AS (
   SELECT due.account, due.until AS overdue_until, due.reported_from, due.blocked_reason,
          due.last_sync_error AS error,
-         (due.until - due.since + 1) * 3 - count(d.date) AS missing,
+         greatest(due.until - due.since + 1, 0) * 3 - count(d.date)
+           + (SELECT count(*) FROM ad_account_days e
+               WHERE e.ad_account_id = due.id AND e.state <> 'sealed'
+                 AND e.date BETWEEN due.reported_from AND least(due.since - 1, due.until)) AS missing,
          greatest(least(due.until + 1, due.reported_from) - due.since, 0) * 3
            - count(d.date) FILTER (WHERE d.date < due.reported_from) AS beyond_reports,
          (SELECT min(o.date) FROM ad_account_days o
            WHERE o.ad_account_id = due.id AND o.state <> 'sealed'
-             AND o.date BETWEEN due.since AND due.until) AS oldest_open_day
+             AND o.date BETWEEN least(due.since, due.reported_from) AND due.until) AS oldest_open_day
     FROM due
     LEFT JOIN ad_account_days d
       ON d.ad_account_id = due.id AND d.state = 'sealed' AND d.date BETWEEN due.since AND due.until
-   WHERE due.since <= due.until
    GROUP BY due.id, due.account, due.since, due.until, due.reported_from, due.blocked_reason,
             due.last_sync_error
 )

@@ -221,17 +221,18 @@ ON CONFLICT (ad_account_id, platform_ad_id) DO NOTHING
 -- descendants --
 -- An entity and everything below it, by the platform's own ids, parents first. What has no such id
 -- was never on the platform, and there is nothing to read of it. Of each, whether it was seen
--- deleted before `gone_before`.
+-- deleted before `gone_before`. A row whose status nobody saw change, as in an adopted database,
+-- was deleted at the latest when it was last written.
 SELECT level, id, platform_id, depth, is_gone FROM (
 SELECT 'campaign' AS level, c.id, c.platform_campaign_id AS platform_id, 1 AS depth,
        coalesce((c.status = 'DELETED' OR c.effective_status = 'DELETED')
-                AND coalesce(c.status_changed_at, c.created_at) < %(gone_before)s::timestamptz, false) AS is_gone
+                AND coalesce(c.status_changed_at, c.updated_at) < %(gone_before)s::timestamptz, false) AS is_gone
   FROM ad_campaigns c
  WHERE %(entity_type)s = 'campaign' AND c.ad_account_id = %(ad_account_id)s AND c.id = %(entity_id)s
 UNION ALL
 SELECT 'adset', g.id, g.platform_ad_set_id, 2,
        coalesce((g.status = 'DELETED' OR g.effective_status = 'DELETED')
-                AND coalesce(g.status_changed_at, g.created_at) < %(gone_before)s::timestamptz, false)
+                AND coalesce(g.status_changed_at, g.updated_at) < %(gone_before)s::timestamptz, false)
   FROM ad_sets g
  WHERE g.ad_account_id = %(ad_account_id)s
    AND ((%(entity_type)s = 'adset' AND g.id = %(entity_id)s)
@@ -241,7 +242,7 @@ SELECT 'adset', g.id, g.platform_ad_set_id, 2,
 UNION ALL
 SELECT 'ad', d.id, d.platform_ad_id, 3,
        coalesce((d.status = 'DELETED' OR d.effective_status = 'DELETED')
-                AND coalesce(d.status_changed_at, d.created_at) < %(gone_before)s::timestamptz, false)
+                AND coalesce(d.status_changed_at, d.updated_at) < %(gone_before)s::timestamptz, false)
   FROM ads d
  WHERE d.ad_account_id = %(ad_account_id)s
    AND ((%(entity_type)s = 'ad' AND d.id = %(entity_id)s)

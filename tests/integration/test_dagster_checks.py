@@ -189,7 +189,7 @@ def test_a_blocked_account_lists_its_reason_and_is_not_called_stale(
         (("moving", "open"), 0),
         (("moving", "sealed"), 1),
         (("never_seen_entity", "sealed"), 0),
-        (("deleted_hidden", "sealed"), 0),
+        (("deleted_hidden", "sealed"), 1),
     ],
 )
 def test_a_residual_needs_a_reason(

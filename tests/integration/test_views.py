@@ -257,7 +257,8 @@ def test_a_day_may_be_sealed_when_the_program_says(
         "UPDATE ad_accounts SET timezone = %s, history_start = '2025-10-01' WHERE id = %s",
         (zone, account.id),
     )
-    accounts.set_settling(connection, account, rules.window_days + rules.margin_days)
+    settles = rules.settles_after_days
+    accounts.set_settling(connection, account, settles, settles)
     connection.execute(f"SET timezone = '{session_zone}'")
 
     days = completeness(connection, account)
@@ -273,7 +274,7 @@ def test_a_day_is_overdue_two_days_after_it_could_be_sealed(
     """Overdue begins with the grace the daily job has, and ends with the seal."""
     rules = SettlementRules(window_days=3, margin_days=1, retention_days=400)
     accounts.set_history_start(session.connection, account, DAY)
-    accounts.set_settling(session.connection, account, 4)
+    accounts.set_settling(session.connection, account, 4, 4)
     due = sealable_from(DAY, account.timezone, rules) + timedelta(days=2)
     for moment, overdue in ((due, False), (due + timedelta(seconds=1), True)):
         clock.instant = moment
