@@ -32,7 +32,7 @@ from adsync_dagster.simulator.oracle_truth import (
 #: Work of one tick on the small accounts of simulated runs: whatever it does, and then for each
 #: day and level that was not sealed before it. Drawn platforms give as little as two days a
 #: report, and tell of a level only in a report for each campaign.
-REQUESTS_MAX, REQUESTS_PER_OPEN_DAY_MAX = 500, 6
+REQUESTS_MAX, REQUESTS_PER_OPEN_DAY_MAX = 500, 8
 STATEMENTS_MAX, STATEMENTS_PER_OPEN_DAY_MAX = 1_500, 8
 _STUB: Status = ("UNKNOWN", "UNKNOWN")
 

@@ -144,6 +144,23 @@ class TestPlan:
             ranges = plan(start=ago(20), now=NOW, timezone="UTC", days=days, rules=SHORT)
             assert (ago(20) in days_of(ranges)) is due
 
+    def test_a_day_that_adds_up_and_waits_for_a_second_finding_is_due_in_an_hour(self) -> None:
+        """Nothing but another look is needed, so it does not wait for `reread_hours`."""
+        hour = timedelta(hours=1)
+        for age, due in ((hour, True), (hour - SECOND, False)):
+            days = {ago(20): DayState(NOW - age, sealed=False, reconciled=True)} | {
+                ago(n): DayState(NOW, sealed=True) for n in range(1, 20)
+            }
+            ranges = plan(start=ago(20), now=NOW, timezone="UTC", days=days, rules=SHORT)
+            assert (ago(20) in days_of(ranges)) is due
+
+    def test_of_days_before_the_history_only_known_ones_are_due(self) -> None:
+        """A person had them read; what nobody asked for, and what is not reported, is not."""
+        days = {ago(SHORT.retention_days): DayState(None, sealed=False)}
+        days |= {ago(30): DayState(None, sealed=False), ago(29): DayState(NOW, sealed=True)}
+        ranges = plan(start=ago(1), now=NOW, timezone="UTC", days=days, rules=SHORT)
+        assert days_of(ranges) == [ago(30), ago(1), TODAY]
+
     def test_a_day_that_can_be_sealed_is_due_at_once(self) -> None:
         """However fresh its last read, a day past its boundary is read so that it seals."""
         boundary = sealable_from(ago(5), "UTC", SHORT)
