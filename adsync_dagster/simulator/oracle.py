@@ -9,7 +9,8 @@ O1 written numbers are a truth the platform told within the tick
 O2 done means: every open day of the entity and all under it is stored, from a read after the change
 O3 a logged step and a stored status were true; steps chain without a gap, none is missing
 O4 nothing is deleted, orphaned or invented
-O5 a change's state moves only from owed to done; attempts only grow; identity never changes
+O5 a stop owes a final sync; a change's state moves only from owed to done; attempts only grow;
+    identity never changes
 O6 sealed means: read after the platform's window, and equal to the final truth
 O7 account days: totals were told by the platform, sums are the sums, rests have a true reason
 O8 no token in any log line or stored text
@@ -27,7 +28,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from adsync_dagster.simulator import oracle_days, oracle_final, oracle_log, oracle_online
+from adsync_dagster.simulator import (
+    oracle_days,
+    oracle_final,
+    oracle_log,
+    oracle_online,
+    oracle_owed,
+)
 from adsync_dagster.simulator.instants import SECOND
 from adsync_dagster.simulator.oracle_records import Judgement, Memory, Reader, Tick, Violation
 from adsync_dagster.simulator.oracle_snapshot import Watcher
@@ -42,6 +49,7 @@ ONLINE: tuple[Check, ...] = (
     oracle_online.check_statuses,
     oracle_log.check_steps,
     oracle_online.check_nothing_lost,
+    oracle_owed.check_owed,
     oracle_online.check_change_states,
     oracle_days.check_sealed,
     oracle_days.check_days,

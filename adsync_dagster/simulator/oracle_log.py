@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from adsync_dagster.simulator.entities import Activity
 from adsync_dagster.simulator.oracle_online import Scene
+from adsync_dagster.simulator.oracle_owed import was_synced_before
 from adsync_dagster.simulator.oracle_records import (
     ChangeRow,
     EntityKey,
@@ -59,8 +60,7 @@ def _check_chain(scene: Scene, key: EntityKey, steps: Sequence[ChangeRow]) -> li
 
 def _check_first_sight(scene: Scene, key: EntityKey, row: EntityRow) -> list[Violation]:
     """An entity first seen stopped is logged, once its account has had a complete sync."""
-    account = scene.now.accounts_before.get(key[0])
-    if row.is_stub or delivers(row.status) or account is None or not account.first_synced:
+    if row.is_stub or delivers(row.status) or not was_synced_before(scene, key[0]):
         return []
     return [scene.wrong("O3", f"{key} was first seen {row.status} and nothing was logged")]
 

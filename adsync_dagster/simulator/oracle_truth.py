@@ -26,10 +26,15 @@ HISTORY_DAYS = 29
 _DELIVERING = frozenset({"ACTIVE", "WITH_ISSUES"})
 
 
+def can_spend(word: str | None) -> bool:
+    """Whether a word for the own or the effective status is one of those that let money go."""
+    return word in _DELIVERING
+
+
 def delivers(status: Status) -> bool:
     """Whether an entity in this status can spend."""
     own, effective = status
-    return own in _DELIVERING and (own if effective is None else effective) in _DELIVERING
+    return can_spend(own) and can_spend(own if effective is None else effective)
 
 
 def is_on(own: object) -> bool:

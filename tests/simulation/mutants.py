@@ -65,6 +65,8 @@ class Mutant:
     replays: tuple[str, ...] = ()
     #: A table, and the trigger of its that is off.
     trigger: tuple[str, str] | None = None
+    #: A function of the database with its argument types, a text in it, and what stands for that.
+    function: tuple[str, str, str] | None = None
     rules: str = ""
 
     def scenarios(self) -> Iterator[Scenario]:
@@ -81,6 +83,8 @@ class Mutant:
             stack.callback(warehouse_queries.level_query.cache_clear)
             if self.trigger is not None:
                 stack.enter_context(_without_trigger(arena, *self.trigger))
+            if self.function is not None:
+                stack.enter_context(_with_function(arena, *self.function))
             for change in self.patches():
                 stack.enter_context(change)
             yield
@@ -425,6 +429,18 @@ def _without_trigger(arena: Arena, table: str, trigger: str) -> Iterator[None]:
         arena.connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}".encode())
 
 
+@contextmanager
+def _with_function(arena: Arena, signature: str, old: str, new: str) -> Iterator[None]:
+    found = arena.connection.execute("SELECT pg_get_functiondef(%s::regprocedure)", (signature,))
+    (text,) = found.fetchone() or ("",)
+    assert old in text, f"the function {signature} no longer holds {old!r}"
+    arena.connection.execute(text.replace(old, new).encode())
+    try:
+        yield
+    finally:
+        arena.connection.execute(text.encode())
+
+
 def _missing_is_done() -> list[Any]:
     """What cannot be read by id has no numbers, so there is nothing to wait for."""
     real, doubts = PlatformClient.run, final_sync._vanished
@@ -475,6 +491,22 @@ MUTANTS = (
     Mutant("hidden_never_asked", _hidden_never_asked, rules="O9 O10 O11"),
     Mutant(
         "first_sight_not_logged", list, trigger=("ads", "trigger_log_ad_first_sight"), rules="O3"
+    ),
+    Mutant(
+        "first_sight_owes_nothing",
+        list,
+        function=("log_first_sight()", "false, 'first_sight'", "NULL, 'first_sight'"),
+        rules="O5",
+    ),
+    Mutant(
+        "only_a_pause_owes_a_final_sync",
+        list,
+        function=(
+            "requires_final_sync(text, text)",
+            "NOT is_delivering(new_status)",
+            "upper(new_status) = 'PAUSED'",
+        ),
+        rules="O5",
     ),
     Mutant("one_empty_answer_is_proof", _one_empty_answer_is_proof, (49, 76, *SEEDS), rules="O1"),
     Mutant("totals_move_behind_the_rows", _totals_move_behind_the_rows, (13, *SEEDS), rules="O7"),
