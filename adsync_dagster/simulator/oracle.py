@@ -17,7 +17,7 @@ O8 no token in any log line or stored text
 O9 in the end every known entity-day is exact, in both directions
 O10 in the end a rest is exactly what never-seen entities had
 O11 in the end nothing is owed, but for what is blocked because no report can show it; no account
-    is blocked, and the sync of each succeeds
+    is blocked, and the sync of each succeeds; a sync that says so, ever, has read today
 O12 in the end, and after each clean whole sync, every status and every parent is the true one, and
     every switch is logged that a read or the platform's own history shows
 O13 no change is logged twice, whoever told of it
@@ -53,6 +53,7 @@ ONLINE: tuple[Check, ...] = (
     oracle_online.check_change_states,
     oracle_days.check_sealed,
     oracle_days.check_days,
+    oracle_days.check_success,
     oracle_online.check_secrets,
     oracle_online.check_completeness,
     oracle_log.check_history,

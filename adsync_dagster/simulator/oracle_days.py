@@ -9,7 +9,7 @@ from adsync_dagster.simulator.oracle_records import (
     Numbers,
     Violation,
 )
-from adsync_dagster.simulator.oracle_truth import add_totals, total_of
+from adsync_dagster.simulator.oracle_truth import LEVELS, add_totals, total_of
 
 
 def check_sealed(scene: Scene) -> list[Violation]:
@@ -68,6 +68,24 @@ def check_days(scene: Scene) -> list[Violation]:
             wrong.append(scene.wrong("O7", f"{key}: a rest without a reason: {row}"))
         wrong += _check_reason(scene, key, row)
     return wrong
+
+
+def check_success(scene: Scene) -> list[Violation]:
+    """O11: a sync that reports success has read every level's today, whatever struck it."""
+    return [
+        scene.wrong("O11", f"the sync of {account} is a success, but read no {level} of today")
+        for account in sorted(scene.tick.synced)
+        for level in LEVELS
+        if not _was_read(scene, account, level)
+    ]
+
+
+def _was_read(scene: Scene, account: str, level: str) -> bool:
+    """Whether the tick read the account's day at its beginning or the one at its end."""
+    zone = scene.truth.zone(account)
+    days = {zone.day(scene.tick.started), zone.day(scene.tick.ended)}
+    rows = (scene.now.days.get((account, day, level)) for day in days)
+    return any(row is not None and (row.read_started or 0) >= scene.tick.started for row in rows)
 
 
 def _check_reason(scene: Scene, key: DayKey, row: DayRow) -> list[Violation]:

@@ -269,7 +269,7 @@ PLATFORM_MUTANTS = (
         "tiktok_posix_zone_with_the_wrong_sign",
         _posix_zone_with_the_wrong_sign,
         (62, *TIKTOK),
-        rules="O6",
+        rules="O6 O11",
     ),
     Mutant(
         "tiktok_cut_task_is_whole",

@@ -17,12 +17,12 @@ from unittest.mock import patch
 from simulation.mutants import SEEDS, Mutant, Patches, queries, query
 
 from adsync_dagster import settlement
-from adsync_dagster.errors import IncompleteRead, PlatformBusy
+from adsync_dagster.errors import AdsyncError, IncompleteRead, PlatformBusy
 from adsync_dagster.platforms import facebook
 from adsync_dagster.records import ChangeHint, DateRange, Level
 from adsync_dagster.sync import account_sync, change_history, reconciliation
 from adsync_dagster.sync import metrics as metrics_sync
-from adsync_dagster.sync.reports import AccountReport, StepReport
+from adsync_dagster.sync.reports import AccountReport, Step, StepReport
 from adsync_dagster.warehouse import account_days, changes
 
 
@@ -48,6 +48,15 @@ def _cannot_be_read() -> StepReport:
 
 def _nothing_new() -> StepReport:
     return StepReport(counts={"seen": 0})
+
+
+def _failed_steps_are_a_success() -> list[Any]:
+    """The step says that it failed, and the sync says that all is well."""
+
+    def noted(self: Any, step: Step, error: AdsyncError) -> None:
+        self.report.steps[step] = StepReport(note=f"failed: {error}", failed=True)
+
+    return [patch.object(account_sync._AccountSync, "_step_failed", noted)]
 
 
 def _block_never_lifted() -> list[Any]:
@@ -175,6 +184,7 @@ QUIET_MUTANTS = (
         rules="O11",
     ),
     Mutant("ads_listed_once", _ads_after_the_first_sync(_nothing_new), rules="O12"),
+    Mutant("failed_steps_are_a_success", _failed_steps_are_a_success, rules="O11"),
     Mutant("block_never_lifted", _block_never_lifted, rules="O11"),
     Mutant("sealed_without_the_margin", _margin(-2), (4, *SEEDS), rules="O6"),
     Mutant("sealed_days_too_late", _margin(20), rules="O9"),
