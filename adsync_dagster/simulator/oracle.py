@@ -19,7 +19,7 @@ O10 in the end a rest is exactly what never-seen entities had
 O11 in the end nothing is owed, but for what is blocked because no report can show it; no account
     is blocked, and the sync of each succeeds; a sync that says so, ever, has read today
 O12 in the end, and after each clean whole sync, every status and every parent is the true one, and
-    every switch is logged that a read or the platform's own history shows
+    every entity is known and every switch logged that a read or the platform's own history shows
 O13 no change is logged twice, whoever told of it
 O14 work per tick stays under a bound
 """

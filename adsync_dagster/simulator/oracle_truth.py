@@ -162,8 +162,9 @@ class Truth:
     def _switches(self, account: str) -> list[Activity]:
         return [one for one in self.world.activities[account] if one.kind == "status"]
 
-    def switched_between(self, account: str, since: int, until: int) -> list[Activity]:
-        """What was turned on or off after one instant and up to another, if histories tell it."""
+    def told_between(self, account: str, since: int, until: int) -> list[Activity]:
+        """What was created or given another status after one instant and up to another, as far
+        as the platform's own history tells it."""
         platform, now = self.platform(account), self.world.now()
         if platform == "tiktok":
             return []
@@ -173,8 +174,8 @@ class Truth:
             until -= self.history_lag
         return [
             one
-            for one in self._switches(account)
-            if since < one.at <= until and is_on(one.old) is not is_on(one.new)
+            for one in self.world.activities[account]
+            if since < one.at <= until and one.kind in {"create", "status"}
         ]
 
     def below(self, key: EntityKey) -> set[EntityKey]:

@@ -91,6 +91,11 @@ def _history_never_read() -> list[Any]:
     return [patch.object(account_sync, "read_change_history", lambda *_: StepReport())]
 
 
+def _unlisted_never_looked_up() -> list[Any]:
+    """Histories are read for switches alone: who came and went between two syncs stays unknown."""
+    return [patch.object(change_history, "_find_unlisted", lambda *_: change_history._Found())]
+
+
 def _hints_the_wrong_way_round() -> list[Any]:
     real = changes.log_hints
 
@@ -190,6 +195,7 @@ QUIET_MUTANTS = (
     Mutant("sealed_days_too_late", _margin(20), rules="O9"),
     Mutant("unknown_status_stays", _unknown_status_stays, (7, *SEEDS), rules="O12"),
     Mutant("history_never_read", _history_never_read, (26, *SEEDS), rules="O12"),
+    Mutant("unlisted_never_looked_up", _unlisted_never_looked_up, (247, 427, 460), rules="O12"),
     Mutant(
         "hints_the_wrong_way_round",
         _hints_the_wrong_way_round,
