@@ -169,9 +169,10 @@ class Truth:
         if platform == "tiktok":
             return []
         kept = self.history_days if platform == "facebook" else HISTORY_DAYS
-        since = max(since, now - min(kept, HISTORY_DAYS) * DAY)
         if platform == "google_ads":
-            until -= self.history_lag
+            # What was too fresh to be shown at one instant is told by the next.
+            since, until = since - self.history_lag, until - self.history_lag
+        since = max(since, now - min(kept, HISTORY_DAYS) * DAY)
         return [
             one
             for one in self.world.activities[account]

@@ -18,7 +18,7 @@ from simulation.mutants import SEEDS, Mutant, Patches, queries, query
 
 from adsync_dagster import settlement
 from adsync_dagster.errors import AdsyncError, IncompleteRead, PlatformBusy
-from adsync_dagster.platforms import facebook
+from adsync_dagster.platforms import facebook, google_ads_changes
 from adsync_dagster.records import ChangeHint, DateRange, Level
 from adsync_dagster.sync import account_sync, change_history, reconciliation
 from adsync_dagster.sync import metrics as metrics_sync
@@ -94,6 +94,17 @@ def _history_never_read() -> list[Any]:
 def _unlisted_never_looked_up() -> list[Any]:
     """Histories are read for switches alone: who came and went between two syncs stays unknown."""
     return [patch.object(change_history, "_find_unlisted", lambda *_: change_history._Found())]
+
+
+def _histories_without_an_overlap() -> list[Any]:
+    """A reading begins where the last one ended, so what was shown late is never read.
+
+    Google's local times make its adapter ask for an hour more: that would hide the bug.
+    """
+    return [
+        patch.object(change_history, "OVERLAP", timedelta(0)),
+        patch.object(google_ads_changes, "timedelta", lambda **_: timedelta(0)),
+    ]
 
 
 def _hints_the_wrong_way_round() -> list[Any]:
@@ -196,6 +207,13 @@ QUIET_MUTANTS = (
     Mutant("unknown_status_stays", _unknown_status_stays, (7, *SEEDS), rules="O12"),
     Mutant("history_never_read", _history_never_read, (26, *SEEDS), rules="O12"),
     Mutant("unlisted_never_looked_up", _unlisted_never_looked_up, (247, 427, 460), rules="O12"),
+    Mutant(
+        "histories_without_an_overlap",
+        _histories_without_an_overlap,
+        (),
+        ("switched_on_again_right_before_a_sync",),
+        rules="O12",
+    ),
     Mutant(
         "hints_the_wrong_way_round",
         _hints_the_wrong_way_round,
