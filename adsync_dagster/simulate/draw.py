@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
-from adsync_dagster.simulate.hazards import FAULTS, MISSING, Classes
+from adsync_dagster.simulate.hazards import FAULTS, LYING_WINDOWS, MISSING, Classes
 from adsync_dagster.simulate.scenario import (
     AccountPlan,
     Config,
@@ -42,6 +42,10 @@ FIXED_ZONES = ("UTC", "Asia/Tokyo", "Etc/GMT+8", "Asia/Dubai")
 PLATFORMS = ("facebook", "tiktok", "google_ads")
 #: Conversion windows of Google Ads accounts. The platform promises no more than 90 days.
 WINDOWS = ((30,), (30,), (30, 60), (90, 30))
+#: Such windows when the list of them lies: what is left of it has the shorter one, or none.
+LONG_WINDOWS = ((30, 60), (30, 90))
+#: Days of history of which the oldest are final at a first sync, for all but Google's longest.
+LONG_HISTORY = (30, 45)
 #: Ads that a synchronous report of TikTok considers, where nothing is cut.
 _LARGE = 20_000
 
@@ -89,6 +93,7 @@ def draw_scenario(seed: int) -> Scenario:
     if platforms != ("facebook",):
         config = _with_platforms(others, config, platforms)
     end = config.active_days * MINUTES_A_DAY
+    config, windows = _lying_windows(Random(f"windows {seed}"), config, end)
     schedule = Random(f"schedule {seed}")
     events = [*_actions(Random(f"world {seed}"), config, end), *_runs(schedule, end)]
     faults = Random(f"faults {seed}")
@@ -98,6 +103,7 @@ def draw_scenario(seed: int) -> Scenario:
     events += _machine_faults(faults, end)
     events += _missing(Random(f"missing {seed}"), config, end)
     events += _late(others, config)
+    events += windows
     events.sort(key=lambda event: (event.minute, event.kind, event.name, event.picks))
     return Scenario(seed=seed, config=config, events=tuple(events))
 
@@ -331,6 +337,26 @@ def _missing(random: Random, config: Config, end: int) -> list[Event]:
         minute = random.randrange(end // 2)
         events.append(Event(minute=minute, kind="fault", name=name, options=chosen))
     return events
+
+
+def _lying_windows(random: Random, config: Config, end: int) -> tuple[Config, list[Event]]:
+    """Google's accounts seem to have shorter windows than they have, in one sync.
+
+    There are days, then, that would be final with the shorter one.
+    """
+    if "google_ads" not in config.platforms or random.random() >= 0.2:
+        return config, []
+    windows, days = random.choice(LONG_WINDOWS), random.randint(*LONG_HISTORY)
+    plans = tuple(
+        replace(plan, conversion_windows=windows, windows_known=True, history_days=days)
+        if plan.platform == "google_ads"
+        else plan
+        for plan in config.accounts
+    )
+    name, path, options = random.choice(LYING_WINDOWS)
+    minute = random.choice((0, random.randrange(end)))
+    event = Event(minute=minute, kind="fault", name=name, options={**options, "path": path})
+    return replace(config, accounts=plans), [event]
 
 
 def _machine_faults(random: Random, end: int) -> list[Event]:
