@@ -13,8 +13,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
-from adsync_dagster.simulate.hazards import FAULTS, LYING_WINDOWS, MISSING, Classes
+from adsync_dagster.simulate.draw_old_days import (
+    late_switches,
+    lying_windows,
+    silent_first_sync,
+    with_old_days,
+)
+from adsync_dagster.simulate.hazards import FAULTS, MISSING, Classes
 from adsync_dagster.simulate.scenario import (
+    MINUTES_A_DAY,
     AccountPlan,
     Config,
     Event,
@@ -33,7 +40,6 @@ ZONES = (
     "Etc/GMT+8",
 )
 CURRENCIES = ("USD", "EUR", "JPY")
-MINUTES_A_DAY = 24 * 60
 #: Polls of one run; with more days they come less often.
 SYNCS_MAX = 14
 
@@ -42,10 +48,6 @@ FIXED_ZONES = ("UTC", "Asia/Tokyo", "Etc/GMT+8", "Asia/Dubai")
 PLATFORMS = ("facebook", "tiktok", "google_ads")
 #: Conversion windows of Google Ads accounts. The platform promises no more than 90 days.
 WINDOWS = ((30,), (30,), (30, 60), (90, 30))
-#: Such windows when the list of them lies: what is left of it has the shorter one, or none.
-LONG_WINDOWS = ((30, 60), (30, 90))
-#: Days of history of which the oldest are final at a first sync, for all but Google's longest.
-LONG_HISTORY = (30, 45)
 #: Ads that a synchronous report of TikTok considers, where nothing is cut.
 _LARGE = 20_000
 
@@ -93,7 +95,9 @@ def draw_scenario(seed: int) -> Scenario:
     if platforms != ("facebook",):
         config = _with_platforms(others, config, platforms)
     end = config.active_days * MINUTES_A_DAY
-    config, windows = _lying_windows(Random(f"windows {seed}"), config, end)
+    old = Random(f"old {seed}")
+    config = with_old_days(old, config)
+    config, windows = lying_windows(Random(f"windows {seed}"), config, end)
     schedule = Random(f"schedule {seed}")
     events = [*_actions(Random(f"world {seed}"), config, end), *_runs(schedule, end)]
     faults = Random(f"faults {seed}")
@@ -104,6 +108,11 @@ def draw_scenario(seed: int) -> Scenario:
     events += _missing(Random(f"missing {seed}"), config, end)
     events += _late(others, config)
     events += windows
+    events += late_switches(old)
+    events += silent_first_sync(old, config)
+    if config.rest_pause_days:
+        # What TikTok purges meanwhile nobody could have read: gone, and nothing is proven.
+        events = [event for event in events if event.name != "purge"]
     events.sort(key=lambda event: (event.minute, event.kind, event.name, event.picks))
     return Scenario(seed=seed, config=config, events=tuple(events))
 
@@ -337,26 +346,6 @@ def _missing(random: Random, config: Config, end: int) -> list[Event]:
         minute = random.randrange(end // 2)
         events.append(Event(minute=minute, kind="fault", name=name, options=chosen))
     return events
-
-
-def _lying_windows(random: Random, config: Config, end: int) -> tuple[Config, list[Event]]:
-    """Google's accounts seem to have shorter windows than they have, in one sync.
-
-    There are days, then, that would be final with the shorter one.
-    """
-    if "google_ads" not in config.platforms or random.random() >= 0.2:
-        return config, []
-    windows, days = random.choice(LONG_WINDOWS), random.randint(*LONG_HISTORY)
-    plans = tuple(
-        replace(plan, conversion_windows=windows, windows_known=True, history_days=days)
-        if plan.platform == "google_ads"
-        else plan
-        for plan in config.accounts
-    )
-    name, path, options = random.choice(LYING_WINDOWS)
-    minute = random.choice((0, random.randrange(end)))
-    event = Event(minute=minute, kind="fault", name=name, options={**options, "path": path})
-    return replace(config, accounts=plans), [event]
 
 
 def _machine_faults(random: Random, end: int) -> list[Event]:

@@ -288,6 +288,12 @@ MISSING = {
     )
     for platform, path in PATHS.items()
 }
+#: By platform: reports that hold no row, without a trace.
+NO_ROWS: dict[str, WireFault] = {
+    "facebook": ("empty_first_page", INSIGHTS, {}),
+    "tiktok": ("empty_first_page", _T_REPORTS, {}),
+    "google_ads": ("stream_nothing", _G_REPORTS, {}),
+}
 #: Google's list of conversion actions, which says how long days move: with some of them missing
 #: days look final too early. Drawn apart from the others, on a history that is long enough.
 LYING_WINDOWS: tuple[WireFault, ...] = tuple(

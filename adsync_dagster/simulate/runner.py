@@ -44,6 +44,8 @@ REST_DAYS = (0.05, 0.3, 1.5, 9.0, 25.0, 40.0, 62.0)
 #: So long after the end of activity an object may be hidden, which is longer than days move on
 #: most accounts.
 HIDDEN_DAYS = 40.0
+#: What a pause leaves out of all this begins here.
+PAUSE_BEGINS_DAYS = 2.0
 #: Where an account's days move longer than Meta's, syncs go on until this much after that.
 REST_BEYOND_WINDOW_DAYS = 12.0
 #: Another sync when the last one could not finish everything, at most so often, and late
@@ -149,10 +151,16 @@ class Runner:
             self._note(f"act:{event.name}", self.stage.play(event))
         elif event.kind == "fault":
             self.simulator.faults.arm(event.name, **event.options)
+        elif event.kind == "calm":
+            self._calm(lambda name: name == event.name)
         else:
             fault = IoFault(at=event.picks[0], kind=IoFaultKind(event.name))
             self.engine.tap.arm(fault)
         return True
+
+    def _calm(self, is_over: Callable[[str], bool]) -> None:
+        for rule in [one for one in self.simulator.faults.rules if is_over(one.name)]:
+            self.simulator.faults.disarm(rule)
 
     def _liveness(self) -> None:
         self._heal()
@@ -169,8 +177,7 @@ class Runner:
 
     def _heal(self) -> None:
         """Faults off, rights restored, activity over. What is hidden may stay so for weeks."""
-        for rule in [one for one in self.simulator.faults.rules if one.name != "missing_by_id"]:
-            self.simulator.faults.disarm(rule)
+        self._calm(lambda name: name != "missing_by_id")
         self.engine.tap.arm(None)
         for token in self.stage.tokens.values():
             token.revoked = False
@@ -202,10 +209,12 @@ class Runner:
     def _rest_days(self) -> tuple[float, ...]:
         """When the liveness phase syncs: until after the last day of every account is final."""
         longest = max(account.window_days for account in self.world.accounts.values())
+        days: tuple[float, ...] = REST_DAYS
         end = longest + REST_BEYOND_WINDOW_DAYS
-        if end <= REST_DAYS[-1]:
-            return REST_DAYS
-        return (*REST_DAYS, *((end + REST_DAYS[-1]) / 2,) * (longest > 60), end)
+        if end > days[-1]:
+            days = (*days, *((end + days[-1]) / 2,) * (longest > 60), end)
+        pause = self.scenario.config.rest_pause_days
+        return tuple(one for one in days if one < PAUSE_BEGINS_DAYS or one > pause)
 
     def _happen_late(self, begin: datetime, event: Event) -> None:
         """Something happens while everything else has come to rest."""

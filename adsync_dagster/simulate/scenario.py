@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import orjson
 
-Kind = Literal["act", "fault", "io", "run", "late"]
+Kind = Literal["act", "fault", "calm", "io", "run", "late"]
+MINUTES_A_DAY = 24 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,8 @@ class Config:
     history_kept_days: int = 180
     #: Whether something still delivers when activity ends.
     keep_running: bool = False
+    #: From the second day after the end of activity on nothing runs for so many days.
+    rest_pause_days: int = 0
     tiktok: TikTokConfig = TikTokConfig()
     google_ads: GoogleAdsConfig = GoogleAdsConfig()
 
@@ -105,7 +108,8 @@ class Config:
 class Event:
     """One thing that happens, `minute` minutes after the run began.
 
-    What is `late` happens when faults and activity are over: its minutes count from there.
+    `calm` ends the faults of that name. What is `late` happens when faults and activity are over:
+    its minutes count from there.
     """
 
     minute: int

@@ -206,7 +206,7 @@ QUIET_MUTANTS = (
     Mutant("sealed_days_too_late", _margin(20), rules="O9"),
     Mutant("unknown_status_stays", _unknown_status_stays, (7, *SEEDS), rules="O12"),
     Mutant("history_never_read", _history_never_read, (26, *SEEDS), rules="O12"),
-    Mutant("unlisted_never_looked_up", _unlisted_never_looked_up, (247, 427, 460), rules="O12"),
+    Mutant("unlisted_never_looked_up", _unlisted_never_looked_up, (427, 460), rules="O12"),
     Mutant(
         "histories_without_an_overlap",
         _histories_without_an_overlap,

@@ -96,7 +96,22 @@ def test_the_seeds_hold_every_action_and_fault() -> None:
     wanted += [f"io:{name}" for name in IO_KINDS]
     wanted += [f"run:{name}" for name in ("sync", "final_syncs", "settle", "safety_net")]
     wanted += ["late:very_late_conversions", "late:purge", "act:cancel_account"]
+    wanted += [f"late:{name}" for name in ("pause", "delete", "resume")]
     assert {what: drawn[what] for what in wanted if drawn[what] < 5} == {}
+
+
+def test_the_seeds_hold_days_that_are_final_while_a_platform_lies() -> None:
+    """Several begin with days that a first sync may seal, and some pause for longer than days move.
+
+    So O6 is asked about days read in trouble, not only about what a healthy platform told.
+    """
+    scenarios = [draw_scenario(seed) for seed in range(1, SEEDS + 1)]
+    old = [one for one in scenarios if min(p.history_days for p in one.config.accounts) >= 30]
+    lies = [one for one in old if any(event.kind == "calm" for event in one.events)]
+    pauses = [one for one in scenarios if one.config.rest_pause_days >= 30]
+    paths = [str(event.options.get("path")) for one in scenarios for event in one.events]
+    assert min(len(old), len(lies), len(pauses)) >= 10
+    assert len([path for path in paths if "conversion_action" in path]) >= 10
 
 
 def test_the_seeds_hold_every_platform_alone_and_together() -> None:
