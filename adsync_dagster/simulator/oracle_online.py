@@ -148,7 +148,9 @@ def _was_seen_since(scene: Scene, key: EntityKey, row: EntityRow, change: Change
 
 
 def _is_agreed(scene: Scene, key: EntityKey, row: EntityRow) -> bool:
-    return row.parent_id == scene.truth.parents(key, scene.tick.ended)[0]
+    """Whether the warehouse knew the parent of now, and not only since this tick."""
+    before = scene.now.entities_before.get(key) or row
+    return before.parent_id == row.parent_id == scene.truth.parents(key, scene.tick.ended)[0]
 
 
 def _was_told(scene: Scene, key: EntityKey) -> bool:

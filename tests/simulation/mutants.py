@@ -396,7 +396,7 @@ def _page_without_next_is_the_end() -> list[Any]:
 def _one_empty_answer_is_proof() -> list[Any]:
     return [
         patch.object(reconciliation, "_SEEN_APART", frozenset({None, *_SEEN_APART})),
-        patch.object(account_days, "APART_LASTING", timedelta(0)),
+        patch.object(account_days, "BELIEVED_AFTER", timedelta(0)),
     ]
 
 

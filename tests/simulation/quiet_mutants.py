@@ -23,7 +23,12 @@ from adsync_dagster.records import ChangeHint, DateRange, Level
 from adsync_dagster.sync import account_sync, change_history, reconciliation
 from adsync_dagster.sync import metrics as metrics_sync
 from adsync_dagster.sync.reports import AccountReport, Step, StepReport
-from adsync_dagster.warehouse import account_days, changes
+from adsync_dagster.warehouse import account_days, accounts, changes
+
+#: Seeds in whose first sync reports are empty, and old days are there to be sealed.
+EMPTY_SEEDS = (23, 46, 103)
+#: Seeds in which Google's list of conversion windows is not whole, once.
+WINDOW_SEEDS = (19, 21, 32, 36, 37, 46, 58, 61)
 
 
 def _syncs_never_succeed() -> list[Any]:
@@ -190,7 +195,27 @@ def _token_in_base64() -> list[Any]:
     return [patch.object(facebook, "check_response", leak)]
 
 
+def _empty_days_are_final_at_once() -> list[Any]:
+    """One sync that is told nothing of a day is enough."""
+    real = account_days.seal
+
+    def at_once(*arguments: Any) -> int:
+        with patch.object(account_days, "BELIEVED_AFTER", timedelta(0)):
+            return real(*arguments)
+
+    return [patch.object(metrics_sync.account_days, "seal", at_once)]
+
+
+def _shorter_windows_hold_at_once() -> list[Any]:
+    def at_once(_connection: Any, _account: Any, days: int, _longest: int) -> int:
+        return days
+
+    return [patch.object(accounts, "set_settling", at_once)]
+
+
 QUIET_MUTANTS = (
+    Mutant("empty_days_are_final_at_once", _empty_days_are_final_at_once, EMPTY_SEEDS, rules="O6"),
+    Mutant("shorter_windows_hold_at_once", _shorter_windows_hold_at_once, WINDOW_SEEDS, rules="O6"),
     Mutant("token_in_a_traceback", _token_in_a_traceback, rules="O8"),
     Mutant("token_in_base64", _token_in_base64, rules="O8"),
     Mutant("syncs_never_succeed", _syncs_never_succeed, rules="O11"),
