@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from adsync_dagster.simulate.cluster import Arena, Saved
 from adsync_dagster.simulate.io import IoFault, IoFaultKind, IoKind
 from adsync_dagster.simulate.runner import Runner
-from adsync_dagster.simulate.scenario import AccountPlan, Config, Scenario
+from adsync_dagster.simulate.scenario import AccountPlan, Config, GoogleAdsConfig, Scenario
 from adsync_dagster.simulator.world import World
 from adsync_dagster.sync.account_sync import sync_account
 from adsync_dagster.sync.reports import ENTITY_STEPS
@@ -33,6 +34,11 @@ WORLDS = {
         replace(SMALLER, platform="tiktok"),
         replace(SMALLER, platform="google_ads", managed=True),
     ),
+}
+#: No platform's own history tells of a change, so that nobody but the safety net can.
+NO_HISTORIES: dict[str, Any] = {
+    "history_kept_days": 0,
+    "google_ads": GoogleAdsConfig(change_lag_seconds=90 * 24 * 3600),
 }
 #: A crash right after a passage is the crash before the next one.
 KINDS = {
@@ -67,7 +73,10 @@ class Rig:
     """A prepared account, to be put back as often as wanted."""
 
     def __init__(self, arena: Arena, world: str, prepare: Callable[[Rig], None]) -> None:
-        scenario = Scenario(seed=77, config=Config(accounts=WORLDS[world]), events=())
+        config = Config(accounts=WORLDS[world])
+        if prepare is miss_a_change:
+            config = replace(config, **NO_HISTORIES)
+        scenario = Scenario(seed=77, config=config, events=())
         self.runner = Runner(scenario, arena)
         self.arena = arena
         assert self.runner.tick("sync"), self.runner.outcome
@@ -197,5 +206,12 @@ def recover(rig: Rig, what: str, service: str) -> None:
         assert rig.runner.tick("sync"), f"{what}: {rig.explain()}"
         judgement = rig.runner.oracle.at_quiescence()
         if judgement.word == "pass":
+            assert service != "safety_net" or missed_and_done(rig) == set(rig.world.accounts), what
             return
     pytest.fail(f"{what}: {judgement.word}: {judgement.violations[:3]}")
+
+
+def missed_and_done(rig: Rig) -> set[str]:
+    """The accounts for which the safety net logged a stop whose final sync was done since."""
+    changes = rig.runner.oracle.watcher.snapshot.changes.values()
+    return {one.key[0] for one in changes if one.source == "safety_net" and one.completed}
