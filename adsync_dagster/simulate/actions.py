@@ -148,13 +148,17 @@ def _midnight_pause(stage: Stage, picks: Sequence[int]) -> None:
 
 
 def _reparent(stage: Stage, picks: Sequence[int]) -> None:
-    ad = stage.any_entity(picks, "ad")
-    adsets = [
+    """An ad to another ad set, and every third time an ad set to another campaign."""
+    level, above = ("ad", "adset") if picks[1] % 3 else ("adset", "campaign")
+    child = stage.any_entity(picks, level)
+    if level == "adset" and child.now.effective in {"DELETED", "ARCHIVED"}:
+        return
+    parents = [
         entity
-        for entity in stage.world.account(ad.account_id).entities["adset"].values()
-        if entity.now.own not in {"DELETED", "ARCHIVED"} and entity.id != ad.now.parent_id
+        for entity in stage.world.account(child.account_id).entities[above].values()
+        if entity.now.own not in {"DELETED", "ARCHIVED"} and entity.id != child.now.parent_id
     ]
-    stage.world.reparent("ad", ad.id, adsets[picks[1] % len(adsets)].id)
+    stage.world.reparent(level, child.id, parents[picks[1] % len(parents)].id)
 
 
 def _hold(stage: Stage, picks: Sequence[int]) -> None:

@@ -148,9 +148,10 @@ def _was_seen_since(scene: Scene, key: EntityKey, row: EntityRow, change: Change
 
 
 def _is_agreed(scene: Scene, key: EntityKey, row: EntityRow) -> bool:
-    """Whether the warehouse knew the parent of now, and not only since this tick."""
+    """Whether the warehouse knew the parents of now, and not only since this tick."""
     before = scene.now.entities_before.get(key) or row
-    return before.parent_id == row.parent_id == scene.truth.parents(key, scene.tick.ended)[0]
+    stored = {(one.parent_id, one.campaign_id) for one in (before, row)}
+    return stored == {scene.truth.parents(key, scene.tick.ended)}
 
 
 def _was_told(scene: Scene, key: EntityKey) -> bool:

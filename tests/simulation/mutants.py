@@ -476,7 +476,7 @@ MUTANTS = (
     Mutant(
         "mixed_up_batch_is_believed",
         _mixed_up_batch_is_believed,
-        (1900, 3353, *SEEDS),
+        replays=("batch_answers_for_other_objects",),
         rules="O2",
     ),
     Mutant("empty_report_is_zero", _empty_report_is_zero, rules="O1"),

@@ -145,6 +145,13 @@ def _moves_are_not_stored() -> list[Any]:
     return [query("merge_ads", old, "")]
 
 
+def _moves_of_ad_sets_are_not_stored() -> list[Any]:
+    old = (
+        "platform_campaign_id = excluded.platform_campaign_id, campaign_id = excluded.campaign_id,"
+    )
+    return [query("merge_ad_sets", old, "")]
+
+
 def _strangers_are_called_hidden() -> list[Any]:
     real = account_days.classify
 
@@ -258,6 +265,12 @@ QUIET_MUTANTS = (
         rules="O13",
     ),
     Mutant("moves_are_not_stored", _moves_are_not_stored, (7, *SEEDS), rules="O12"),
+    Mutant(
+        "moves_of_ad_sets_are_not_stored",
+        _moves_of_ad_sets_are_not_stored,
+        (7, *SEEDS),
+        rules="O12",
+    ),
     Mutant(
         "strangers_are_called_hidden", _strangers_are_called_hidden, (81, *SEEDS), rules="O7 O9"
     ),
