@@ -272,9 +272,10 @@ def _gives_up() -> list[Any]:
 def _fixed_look_back() -> list[Any]:
     real = settlement.plan
 
-    def plan(*, start: date, now: datetime, **more: Any) -> Any:
+    def plan(*, start: date, now: datetime, days: Any, **more: Any) -> Any:
         first = max(start, now.astimezone(UTC).date() - timedelta(days=30))
-        return real(start=first, now=now, **more)
+        recent = {day: state for day, state in days.items() if day >= first}
+        return real(start=first, now=now, days=recent, **more)
 
     return [patch.object(metrics_sync, "plan", plan)]
 
@@ -481,7 +482,7 @@ MUTANTS = (
     ),
     Mutant("empty_report_is_zero", _empty_report_is_zero, rules="O1"),
     Mutant("gives_up", _gives_up, rules="O2"),
-    Mutant("fixed_look_back", _fixed_look_back, rules="O9"),
+    Mutant("fixed_look_back", _fixed_look_back, rules="O9 O10"),
     Mutant("sealed_after_a_week", _sealed_after_a_week, rules="O6"),
     Mutant("no_descendants", _no_descendants, rules="O2"),
     Mutant("greatest_wins", _greatest_wins, rules="O1"),
