@@ -131,9 +131,9 @@ def plan(
     A day is due when it is not sealed and it is recent, was never read, was last read
     `reread_hours` ago, or can be sealed by a read taken now: at once where it was not read since
     that is so, after an hour where it adds up and one more finding is all it needs. One that does
-    not add up waits like the others. `everything_open` asks for all open
-    days, as the settle job does. Of the days before `start` those are due that are known: a
-    person had them read, and they could not be sealed.
+    not add up waits like the others. `everything_open` asks for all open days, as the settle job
+    does. Days before `start` are due where they are known: a person had them read, and they could
+    not be sealed.
     """
     today = account_day(now, timezone)
     recent_from = today - timedelta(days=rules.recent_days - 1)

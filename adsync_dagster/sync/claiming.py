@@ -62,8 +62,8 @@ def needed_by(
     )
     known = {(ref.level, ref.platform_id): ref.is_gone for ref in refs}
     own = (change.level, change.platform_entity_id)
-    # Its own row may be missing: then it is asked for all the same. So it is when the change was
-    # noticed since, whatever the row says.
+    # Its own row may be missing, or say that it was gone long before the change was noticed: then
+    # it is asked for all the same.
     known[own] = known.get(own, False) and change.created_at < gone_before
     return {
         one

@@ -7,8 +7,8 @@ hidden, corrected to zero where two syncs, an hour apart or more, hear that noth
 the totals agree, completed by asking every entity that was silent on it, and only then
 explained. What stays is kept as a residual with its class. A day that moves, is not explained,
 or lacks what a known entity that cannot be read may have, is never sealed; one that an unseen
-entity explains is sealed when a later sync finds the same. Where the platform itself keeps
-numbers to campaigns (Performance Max), ad sets and ads lack just those.
+entity explains is sealed when a later sync, having asked once more, finds the same. Where the
+platform itself keeps numbers to campaigns (Performance Max), ad sets and ads lack just those.
 """
 
 from __future__ import annotations
@@ -273,8 +273,7 @@ def _is_explained(
 
 
 def _is_confirmed(residual: Residual) -> bool:
-    """Whether a sync an hour ago or more found just this, and could say no more than an unseen
-    entity."""
+    """Whether a sync an hour ago or more gave the day this very explanation."""
     return residual.lasting and residual.residual_class == ResidualClass.NEVER_SEEN_ENTITY
 
 

@@ -71,8 +71,9 @@ SELECT coalesce(d.residual_class, 'not classified') AS class, d.state, count(DIS
 -- it); the platform's longest serves only until a sync has noted it. An account without a
 -- history start was never synced, which check_stale_accounts tells. Days that the platform does
 -- not report any more count like all others: they are lost, and told apart as beyond_reports with
--- the day it reports from. Days before the history's start count where a person had them read. :rules is a JSON list of {platform, settles_after_days,
--- retention_days}; :grace_days is what sealing may take on top.
+-- the day it reports from. Days before the history's start count where a person had them read.
+-- :rules is a JSON list of {platform, settles_after_days, retention_days}; :grace_days is what
+-- sealing may take on top.
 WITH rules AS (
   SELECT * FROM jsonb_to_recordset(%(rules)s::jsonb)
     AS r(platform text, settles_after_days integer, retention_days integer)
