@@ -121,9 +121,11 @@ def check_history(scene: Scene) -> list[Violation]:
     switch that it tells."""
     wrong = []
     for account in sorted(scene.tick.synced):
-        since = scene.memory.synced.get(account)
-        if since is None or scene.tick.was_struck(scene.truth.platform(account)):
+        since, platform = scene.memory.synced.get(account), scene.truth.platform(account)
+        if since is None or scene.tick.was_struck(platform):
             continue
+        # A history without its rows is read like any other, also by a sync that fails later.
+        since = max(since, scene.memory.silent_last.get(platform, since))
         for told in scene.truth.told_between(account, since, scene.tick.started):
             wrong += _check_told(scene, (account, told.level, told.entity_id), told)
     return wrong

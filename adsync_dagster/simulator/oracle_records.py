@@ -187,6 +187,8 @@ class Memory:
     misled: set[str] = field(default_factory=set)
     #: By platform: when a tick ended in which it first left rows out without a trace.
     silent: dict[str, int] = field(default_factory=dict)
+    #: The same, of the latest such tick.
+    silent_last: dict[str, int] = field(default_factory=dict)
 
     def keep(self, tick: Tick, platforms: Mapping[str, str]) -> None:
         """Take a tick that was judged into account. `platforms` are those of the accounts."""
@@ -198,6 +200,7 @@ class Memory:
         for platform in set(platforms.values()):
             if tick.was_silent(platform):
                 self.silent.setdefault(platform, tick.ended)
+                self.silent_last[platform] = tick.ended
 
 
 VERDICTS = ("stable", "lost", "stale", "invented", "never_observable")
