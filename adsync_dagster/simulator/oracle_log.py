@@ -145,11 +145,15 @@ def _check_told(scene: Scene, key: EntityKey, told: Activity) -> list[Violation]
 def _was_known(scene: Scene, key: EntityKey, at: int) -> bool:
     """Whether the entity was known before the tick, and had been seen at that instant.
 
-    What befell it before anybody saw it is no change of anything stored.
+    What befell it before anybody saw it is no change of anything stored. What was known from
+    numbers only is seen later than its row was made.
     """
     row: EntityRow | None = scene.now.entities.get(key)
     row = scene.now.entities_before.get(key, row)
-    return row is not None and not row.is_stub and row.created <= at
+    if row is None or row.is_stub:
+        return False
+    sights = (one.created for one in _rows_of(scene, key) if one.source == "first_sight")
+    return max(sights, default=row.created) <= at
 
 
 def _is_logged(scene: Scene, key: EntityKey, switch: Activity) -> bool:
