@@ -94,13 +94,19 @@ WITH stored AS (
   SELECT s.*,
          -- Unknown, not true, while the totals were never read.
          (s.total_impressions, s.total_clicks, s.total_spend, s.total_conversions, s.total_conversion_value)
-           = (s.impressions, s.clicks, s.spend, s.conversions, s.conversion_value) AS adds_up
+           = (s.impressions, s.clicks, s.spend, s.conversions, s.conversion_value) AS adds_up,
+         s.total_impressions >= s.impressions AND s.total_clicks >= s.clicks AND s.total_spend >= s.spend
+           AND s.total_conversions >= s.conversions AND s.total_conversion_value >= s.conversion_value AS falls_short
     FROM summed s
 ), updated AS (
   UPDATE ad_account_days d
      SET stored_impressions = c.impressions, stored_clicks = c.clicks, stored_spend = c.spend,
          stored_conversions = c.conversions, stored_conversion_value = c.conversion_value,
-         residual_class = CASE WHEN c.adds_up IS NOT TRUE
+         -- On a final day rows of an entity that was seen at last leave less to those never seen.
+         residual_class = CASE WHEN c.adds_up IS NOT TRUE AND d.state = 'sealed' AND c.falls_short
+                            AND d.residual_class = 'never_seen_entity'
+                           THEN d.residual_class
+                           WHEN c.adds_up IS NOT TRUE
                             AND (d.stored_impressions, d.stored_clicks, d.stored_spend, d.stored_conversions,
                                  d.stored_conversion_value)
                                 IS NOT DISTINCT FROM

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from warehouse_support import merge_numbers, numbers, one
 
 from adsync_dagster.records import Account, DailyMetrics, DateRange, DayTotals, Level
@@ -223,6 +224,26 @@ def test_an_explanation_holds_only_for_what_it_explained(
     account_days.classify(connection, account, Level.AD, [DAY], "never_seen_entity")
     merge_numbers(session, account, [numbers("a2", spend="1")], T0)
     assert residual_class("22") is None
+
+
+@pytest.mark.parametrize(("spend", "left"), [("5", ResidualClass.NEVER_SEEN_ENTITY), ("9", None)])
+def test_a_stranger_that_is_seen_at_last_leaves_the_rest_of_a_final_day_explained(
+    session: AccountSession, account: Account, spend: str, left: ResidualClass | None
+) -> None:
+    """Less is missing then, for the same reason; more than was missing is nobody's reason."""
+    connection = session.connection
+    merge_numbers(session, account, all_levels(), T0)
+    read(session, account)
+    account_days.record_totals(connection, account, [totals(spend="20")], [DAY])
+    account_days.reconcile(connection, account, Level.AD, [DAY])
+    account_days.classify(connection, account, Level.AD, [DAY], "never_seen_entity")
+    assert account_days.seal(connection, account, {Level.AD: [DAY]}, T0) == 1
+
+    nothing = {"impressions": 0, "clicks": 0, "conversions": Decimal(0)}
+    seen = numbers("a2", spend=spend)._replace(**nothing, conversion_value=Decimal(0))
+    merge_numbers(session, account, [seen], T0)
+    [rest] = account_days.reconcile(connection, account, Level.AD, [DAY])
+    assert rest.residual_class == left
 
 
 def test_moving_and_unexplained_days_stay_open(session: AccountSession, account: Account) -> None:
