@@ -316,8 +316,9 @@ def test_commands_on_a_systemd_host_get_the_services_variables() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     """systemd's own check has nothing to say about any of them."""
+    programs = str(BIN).replace(" ", r"\x20")
     for path in (DEPLOY / "systemd").glob("adsync-*"):
-        text = path.read_text(encoding="utf-8").replace("/opt/adsync/.venv/bin", str(BIN))
+        text = path.read_text(encoding="utf-8").replace("/opt/adsync/.venv/bin", programs)
         (tmp_path / path.name).write_text(text, encoding="utf-8")
     units = sorted(str(path) for path in tmp_path.iterdir())
     done = subprocess.run(
