@@ -40,7 +40,7 @@ from adsync_dagster.sync.settling import settle_account
 BEGINNING = datetime(2026, 3, 1, tzinfo=UTC)
 #: Days after the end of activity at which the liveness phase syncs; the first three are
 #: fractions of a day. Purchases are dated up to 26 days after the last click.
-REST_DAYS = (0.05, 0.3, 1.5, 9.0, 25.0, 40.0, 62.0)
+REST_DAYS: tuple[float, ...] = (0.05, 0.3, 1.5, 9.0, 25.0, 40.0, 62.0)
 #: So long after the end of activity an object may be hidden, which is longer than days move on
 #: most accounts.
 HIDDEN_DAYS = 40.0
@@ -209,8 +209,7 @@ class Runner:
     def _rest_days(self) -> tuple[float, ...]:
         """When the liveness phase syncs: until after the last day of every account is final."""
         longest = max(account.window_days for account in self.world.accounts.values())
-        days: tuple[float, ...] = REST_DAYS
-        end = longest + REST_BEYOND_WINDOW_DAYS
+        days, end = REST_DAYS, longest + REST_BEYOND_WINDOW_DAYS
         if end > days[-1]:
             days = (*days, *((end + days[-1]) / 2,) * (longest > 60), end)
         pause = self.scenario.config.rest_pause_days
