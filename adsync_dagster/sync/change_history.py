@@ -185,14 +185,7 @@ def _as_seen(hint: ChangeHint, statuses: dict[str, str]) -> ChangeHint:
     The history's labels do not tell paused from archived or deleted.
     """
     seen = statuses.get(hint.platform_id)
-    if (
-        hint.exact
-        or seen in {None, OwnStatus.UNKNOWN}
-        or OwnStatus.ACTIVE
-        in (
-            seen,
-            hint.new_status,
-        )
-    ):
+    ends_on = OwnStatus.ACTIVE in (seen, hint.new_status)
+    if hint.exact or ends_on or seen in {None, OwnStatus.UNKNOWN}:
         return hint
     return replace(hint, new_status=seen)

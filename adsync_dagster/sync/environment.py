@@ -153,11 +153,16 @@ class SyncContext:
         return self.settlement or self.client.adapter.rules
 
     @property
+    def reported_from(self) -> date:
+        """The oldest account-local day that the platform still reports."""
+        return first_reported_day(account_day(self.clock.now(), self.account.timezone), self.rules)
+
+    @property
     def first_day(self) -> date:
         """The first account-local day of its history that the platform still reports."""
         account, rules, now = self.account, self.rules, self.clock.now()
-        reported = first_reported_day(account_day(now, account.timezone), rules)
-        return max(account.history_start or history_start(now, account.timezone, rules), reported)
+        start = account.history_start or history_start(now, account.timezone, rules)
+        return max(start, self.reported_from)
 
 
 @contextmanager

@@ -142,12 +142,14 @@ def _follow_open_days(context: SyncContext, days: DateRange) -> None:
 
 def _due(context: SyncContext, *, everything_open: bool) -> list[DateRange]:
     account, rules, now = context.account, context.rules, context.clock.now()
-    reported_from = first_reported_day(account_day(now, account.timezone), rules)
+    known = account_days.day_states(
+        context.session.connection, account, since=context.reported_from
+    )
     return plan(
         start=context.first_day,
         now=now,
         timezone=account.timezone,
-        days=account_days.day_states(context.session.connection, account, since=reported_from),
+        days=known,
         rules=rules,
         everything_open=everything_open,
     )

@@ -87,10 +87,14 @@ def reconcile_level(
         _ask_the_silent(context, level, unexplained, doubts)
         residuals = _compare(context, level, days)
     classes = {residual.date: _class_of(residual, doubts, totals) for residual in residuals}
-    unconfirmed = {residual.date for residual in residuals if not _is_confirmed(residual)}
+    unconfirmed = {
+        residual.date
+        for residual in residuals
+        if classes[residual.date] is ResidualClass.NEVER_SEEN_ENTITY and not _is_confirmed(residual)
+    }
     return (
         _classify(context, level, classes)
-        | {day for day in unconfirmed if classes[day] is ResidualClass.NEVER_SEEN_ENTITY}
+        | unconfirmed
         | doubts.moved
         | doubts.unproven
         | doubts.zeroed
